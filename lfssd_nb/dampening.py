@@ -1,0 +1,104 @@
+r"""The dampening rule: which weights shrink, and by how much (SSD, 2308.07707; unchanged in LFSSD).
+
+**Select** :math:`I_i(D_f) > \alpha I_i(D)`. **Dampen** the selected:
+:math:`\theta_i \leftarrow \theta_i \cdot \min(\lambda I_i(D) / I_i(D_f), 1)`.
+
+* A tie :math:`I_i(D_f) = \alpha I_i(D)` is not selected (the inequality is strict).
+* :math:`I_i(D) = 0`: D says nothing about the parameter and the ratio is undefined. It is left
+  alone and counted as ``unseen`` in the report. (The published code sets it to 0.) With per-sample
+  importance and D_f inside D it happens only where both are 0.
+* **The ceiling.** Per-sample importances are means of non-negative terms, so
+  :math:`N I_i(D) \ge N_f I_i(D_f)`: no :math:`\alpha \ge N/N_f` selects anything, and
+  :math:`\alpha' = \alpha N_f / N \in (0, 1)` is a scale-free knob. A violation of that inequality
+  proves that D_f is not inside D, and is refused.
+* Only parameters change. Buffers, batch norm's running statistics among them, are copied as is.
+"""
+
+import copy
+import math
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from .importance import Importance, check_finite, check_same_parameters
+
+
+def selected(forget: Tensor, full: Tensor, alpha: float) -> Tensor:
+    r"""Mask of :math:`I(D_f) > \alpha I(D)`, without the parameters that D says nothing about."""
+    return (forget > full * alpha) & (full > 0)
+
+
+def factor(forget: Tensor, full: Tensor, alpha: float, lam: float) -> Tensor:
+    r"""What each weight is multiplied by: :math:`\min(\lambda I(D) / I(D_f), 1)` if selected, else 1."""
+    ratio = (full * lam / forget).clamp(max=1.0)
+    return torch.where(selected(forget, full, alpha), ratio, 1.0)
+
+
+def dampen(
+    model: nn.Module,
+    forget: Importance | dict[str, Tensor],
+    full: Importance | dict[str, Tensor],
+    alpha: float,
+    lam: float = 1.0,
+) -> tuple[nn.Module, pd.DataFrame]:
+    r"""Returns a dampened copy of the model and a report; the model itself is not changed.
+
+    forget, full: :math:`I(D_f)` and :math:`I(D)`, one tensor for each trainable parameter.
+    alpha, lam: :math:`\alpha > 0` selects (higher: fewer weights), :math:`\lambda \ge 0` dampens
+    (lower: harder; 0 prunes).
+
+    The report has one row per parameter tensor: ``parameter``, ``size``, ``selected`` (count),
+    ``share`` (of the tensor, 0..1), ``mean_factor`` (over the selected; 1 if there are none) and
+    ``unseen`` (entries with :math:`I(D_f) > I(D) = 0`, left alone).
+
+    Raises ``ValueError`` for alpha <= 0, lam < 0, importances that are NaN, infinite, negative, of
+    another model or of different kinds, and for a D_f that cannot be inside D.
+    """
+    if not (alpha > 0 and math.isfinite(alpha)):
+        raise ValueError(f"alpha must be positive and finite, got {alpha}; try 0.4 * N / N_f")
+    if not (lam >= 0 and math.isfinite(lam)):
+        raise ValueError(f"lam (lambda) must be non-negative and finite, got {lam}; the papers use 1")
+    _check_pair(forget, full)
+    i_f, i_d = (i.mean if isinstance(i, Importance) else i for i in (forget, full))
+    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    for what, values in (("forget", i_f), ("full", i_d)):
+        check_same_parameters(values, trainable, f"the {what} importance")
+        check_finite(values, what)
+        if any(bool((v < 0).any()) for v in values.values()):
+            raise ValueError(f"the {what} importance has negative values; importances are >= 0")
+    result, rows = copy.deepcopy(model), []
+    with torch.no_grad():
+        for name, p in result.named_parameters():
+            if name not in trainable:
+                continue
+            f, d = i_f[name].to(p.device), i_d[name].to(p.device)
+            mask, by = selected(f, d, alpha), factor(f, d, alpha, lam)
+            p.mul_(by.to(p.dtype))
+            count = int(mask.sum())
+            mean = float(by[mask].double().mean()) if count else 1.0
+            unseen = int(((d == 0) & (f > 0)).sum())
+            rows.append((name, p.numel(), count, count / p.numel(), mean, unseen))
+    columns = ["parameter", "size", "selected", "share", "mean_factor", "unseen"]
+    return result, pd.DataFrame(rows, columns=columns)
+
+
+def _check_pair(forget, full) -> None:
+    if not (isinstance(forget, Importance) and isinstance(full, Importance)):
+        return
+    kinds = [(i.estimator, i.reduction) for i in (forget, full)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(f"importances of different kinds, {kinds[0]} and {kinds[1]}; re-compute one")
+    if forget.samples > full.samples:
+        raise ValueError(
+            f"the forget set ({forget.samples} samples) is not inside D ({full.samples} samples)"
+        )
+    check_same_parameters(forget.sums, full.sums, "the forget importance")
+    if forget.reduction == "sample":
+        for name, f in forget.sums.items():
+            d = full.sums[name].to(f.device)
+            if bool((f > d * 1.001 + d.max() * 1e-6).any()):
+                raise ValueError(
+                    f"the forget set is not inside D: at {name!r} its samples add up to more "
+                    "importance than all of D. I(D) must be over the full training set, D_f included"
+                )

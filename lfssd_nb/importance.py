@@ -1,0 +1,234 @@
+r"""How much each parameter matters to a set of samples S: the heart of SSD and LFSSD.
+
+With logits :math:`f(x)` and parameters :math:`\theta_i`:
+
+* **sensitivity** (LFSSD, 2402.19308; no labels, no loss)
+  :math:`I_i(S) = \operatorname{mean}_{x \in S} | \partial \|f(x)\|_2^2 / \partial\theta_i |`
+* **fisher** (SSD, 2308.07707; the diagonal empirical Fisher information)
+  :math:`I_i(S) = \operatorname{mean}_{(x,y) \in S} ( \partial\, CE(f(x), y) / \partial\theta_i )^2`
+
+That is ``reduction="sample"``, the definition in both papers. Their published code takes the
+absolute value or the square of the gradient of a *batch mean* and averages over batches:
+``reduction="batch"``. There the batch size and the order of the samples are part of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import store
+from .modes import evaluating
+from .per_sample import PerSample
+from .progress import progress
+
+Data = Tensor | Iterable
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Sums over samples (or batches) and their count: enough to merge, save and average.
+
+    ``sums``: one tensor per trainable parameter, in its shape and on its device, float32 or finer.
+    ``count``: samples with ``reduction="sample"``, batches with ``"batch"``. ``samples``: samples.
+    ``estimator``: ``"sensitivity"`` (units: squared logits per unit of weight) or ``"fisher"``
+    (squared nats per squared unit of weight).
+    """
+
+    sums: dict[str, Tensor]
+    count: int
+    samples: int
+    estimator: str
+    reduction: str
+
+    @property
+    def mean(self) -> dict[str, Tensor]:
+        """The importance I: sums divided by count."""
+        return {name: value / float(self.count) for name, value in self.sums.items()}
+
+    def __add__(self, other: Importance) -> Importance:
+        r"""Importance of the union of two disjoint sets: sums and counts add up.
+
+        :math:`I(A \cup B) = (N_A I(A) + N_B I(B)) / (N_A + N_B)`; so :math:`I(D)` can be
+        accumulated piece by piece, stored, and D discarded. With ``reduction="batch"`` it is the
+        importance of the two lists of batches, one after the other.
+
+        Raises ``ValueError`` if estimator, reduction or parameters differ.
+        """
+        mine, theirs = (self.estimator, self.reduction), (other.estimator, other.reduction)
+        if mine != theirs:
+            raise ValueError(f"cannot merge importances of kinds {mine} and {theirs}; re-compute one")
+        check_same_parameters(self.sums, other.sums, "the other importance")
+        sums = {k: v + other.sums[k].to(v.device) for k, v in self.sums.items()}
+        count, samples = self.count + other.count, self.samples + other.samples
+        return Importance(sums, count, samples, self.estimator, self.reduction)
+
+    def save(self, path: str | Path) -> None:
+        """Writes a safetensors file; an interrupted write leaves an older file as it was."""
+        about = dict(count=self.count, samples=self.samples)
+        about |= dict(estimator=self.estimator, reduction=self.reduction)
+        store.save(path, self.sums, about)
+
+    @staticmethod
+    def load(path: str | Path, device: str | torch.device = "cpu") -> Importance:
+        """Reads what `save` wrote. Raises ``store.CorruptFile`` if a byte of it has changed."""
+        sums, about = store.load(path, device)
+        return Importance(sums, **about)
+
+
+def sensitivity(
+    model: nn.Module,
+    data: Data,
+    *,
+    reduction: str = "sample",
+    batch_size: int | None = None,
+    method: str = "auto",
+    show_progress: bool = False,
+) -> Importance:
+    r"""LFSSD's importance, :math:`| \partial \|f(x)\|_2^2 / \partial\theta |`, without labels.
+
+    data: inputs ``[N, ...]``, or an iterable of batches (a DataLoader); of a batch that is a tuple
+    only the first entry is read, so that labels cannot leak in.
+    reduction: ``"sample"`` (the paper) or ``"batch"`` (the published code, see the module).
+    batch_size: for a tensor, how many samples at a time, in the order given. With ``"sample"`` it
+    bounds the memory and does not change the result (default 128); with ``"batch"`` it is part of
+    the definition and must be given. A loader's own batches are used as they come.
+    method: see `PerSample`.
+
+    Works in eval mode on the device of the model, whatever mode that was in, and leaves the model
+    as it was. Every sample weighs the same with ``"sample"``, whatever the last batch holds; with
+    ``"batch"`` every *batch* does.
+
+    Raises ``ValueError`` for empty data, a model without trainable parameters, an unknown option,
+    or an importance that is NaN or infinite.
+    """
+    return _importance(
+        model, data, None, "sensitivity", reduction, batch_size, method, show_progress
+    )
+
+
+def fisher(
+    model: nn.Module,
+    data: Data,
+    labels: Tensor | None = None,
+    *,
+    reduction: str = "sample",
+    batch_size: int | None = None,
+    method: str = "auto",
+    show_progress: bool = False,
+) -> Importance:
+    r"""SSD's importance: :math:`( \partial\, CE(f(x), y) / \partial\theta )^2`, with labels.
+
+    data, labels: inputs ``[N, ...]`` and class indices ``[N]``, or a loader of ``(inputs, labels)``
+    batches. Everything else as in `sensitivity`. The square of the gradient of the *observed*
+    label's loss makes this the empirical Fisher, not the true one (Kunstner et al. 2019).
+    """
+    if isinstance(data, Tensor) and (labels is None or len(labels) != len(data)):
+        got = "none" if labels is None else len(labels)
+        raise ValueError(f"the Fisher importance of {len(data)} inputs needs as many labels; got {got}")
+    return _importance(model, data, labels, "fisher", reduction, batch_size, method, show_progress)
+
+
+def check_same_parameters(mine: dict[str, Tensor], theirs: dict[str, Tensor], what: str) -> None:
+    """Raises ``ValueError`` unless both have the same names and shapes."""
+    for name in mine.keys() | theirs.keys():
+        a, b = (tuple(d[name].shape) if name in d else "absent" for d in (mine, theirs))
+        if a != b:
+            raise ValueError(
+                f"{what} belongs to another model: parameter {name!r} is {a} here and {b} there; "
+                "compute it with this model"
+            )
+
+
+def _squared_norm(logits: Tensor) -> Tensor:
+    return logits.square().sum()
+
+
+def _squared_norm_mean(logits: Tensor) -> Tensor:
+    # Written as in the authors' README, so that float32 results agree bit for bit.
+    return torch.norm(logits, p="fro", dim=1).pow(2).mean()
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits, labels, reduction="sum")
+
+
+_ESTIMATORS = {  # name: (sum over samples, mean over a batch, what is done to a gradient)
+    "sensitivity": (_squared_norm, _squared_norm_mean, "abs"),
+    "fisher": (_cross_entropy, F.cross_entropy, "square"),
+}
+
+
+def _importance(model, data, labels, estimator, reduction, batch_size, method, show) -> Importance:
+    if reduction not in ("sample", "batch"):
+        raise ValueError(f"unknown reduction {reduction!r}; choose 'sample' or 'batch'")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if isinstance(data, Tensor):
+        if reduction == "batch" and batch_size is None:
+            raise ValueError("reduction='batch' depends on the batch size: give batch_size (64 as published)")
+        size = batch_size or 128
+        columns = [data] if labels is None else [data, labels]
+        data = list(zip(*(t.split(size) for t in columns), strict=True)) if len(data) else []
+    trainable = {k: p for k, p in model.named_parameters() if p.requires_grad}
+    if not trainable:
+        raise ValueError(
+            "the model has no trainable parameter: set requires_grad=True on what may be dampened"
+        )
+    device = next(iter(trainable.values())).device
+    columns = 2 if estimator == "fisher" else 1
+    total_score, mean_score, kind = _ESTIMATORS[estimator]
+    sums = {
+        k: torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32), requires_grad=False)
+        for k, p in trainable.items()
+    }
+    batches = (_tensors(batch, columns, device) for batch in progress(data, estimator, show))
+    count = samples = 0
+    with evaluating(model):
+        batches = iter(batches)
+        first = next(batches, None)
+        if first is None or not len(first[0]):
+            raise ValueError("there are no samples: the importance of an empty set is undefined")
+        add = PerSample(model, total_score, first, method) if reduction == "sample" else None
+        for batch in chain([first], batches):
+            if add:
+                new = add(batch, kind).values()
+            else:
+                loss = mean_score(model(batch[0]), *batch[1:])
+                new = _transformed(loss, list(trainable.values()), kind)
+            torch._foreach_add_(list(sums.values()), list(new))
+            count += len(batch[0]) if add else 1
+            samples += len(batch[0])
+    check_finite(sums, estimator)
+    return Importance(sums, count, samples, estimator, reduction)
+
+
+def _transformed(loss: Tensor, parameters: list[Tensor], kind: str) -> list[Tensor]:
+    """|g| or g^2 of a batch's gradient; zero for parameters that the loss does not reach."""
+    grads = torch.autograd.grad(loss, parameters, allow_unused=True)
+    grads = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)]
+    return torch._foreach_abs(grads) if kind == "abs" else torch._foreach_mul(grads, grads)
+
+
+def check_finite(values: dict[str, Tensor], what: str) -> None:
+    """Raises ``ValueError`` naming the first parameter with a NaN or infinite entry."""
+    for name, value in values.items():
+        bad = int((~torch.isfinite(value)).sum())
+        if bad:
+            raise ValueError(
+                f"{what} importance of parameter {name!r} has {bad} NaN or infinite values; "
+                "check the model's weights and inputs, or compute it in float32"
+            )
+
+
+def _tensors(batch, columns: int, device: torch.device) -> tuple[Tensor, ...]:
+    batch = (batch,) if isinstance(batch, Tensor) else tuple(batch)
+    if len(batch) < columns:
+        raise ValueError("the Fisher importance needs batches of (inputs, labels); got inputs only")
+    return tuple(t.to(device) for t in batch[:columns])

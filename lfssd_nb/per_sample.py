@@ -1,0 +1,190 @@
+r"""Sums over samples of :math:`|g_n|` or :math:`g_n^2`, for any ``nn.Module``.
+
+:math:`g_n = \partial s(f(x_n)) / \partial \theta` is the gradient of *one* sample's score. One
+forward and one backward pass of the summed score give every layer its inputs and output gradients,
+and `layer_rules` turns those into per-sample gradients. What no rule covers (a parameter used
+outside a known layer, shared between layers, or inside a layer called twice) is found out on the
+first two samples, where the rules' plain sum must equal autograd's gradient, and is computed with
+``vmap(grad)``, or sample by sample where ``vmap`` does not go.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
+from torchvision.models import vision_transformer
+
+from .layer_rules import RULES, Reduction
+
+Score = Callable[..., Tensor]  # (logits, *targets) -> sum over the samples of their scores
+Batch = tuple[Tensor, ...]  # (inputs, *targets), each with the samples in dimension 0
+
+# Parameters that are only ever broadcast over the batch: handed over as one copy per sample.
+BROADCAST = {
+    (vision_transformer.VisionTransformer, "class_token"),
+    (vision_transformer.Encoder, "pos_embedding"),
+}
+SAMPLE_GRADIENTS = 2**24  # most elements that vmap may hold at once
+
+
+class PerSample:
+    """Adds up per-sample gradients of ``score`` over batches, for the trainable parameters.
+
+    ``method="auto"`` uses layer rules with ``vmap`` for the rest; ``"vmap"`` and ``"loop"`` (one
+    sample at a time) are the slow general ways, kept for comparison. ``first`` is a batch on which
+    the plan is made. The model must be in eval mode and is not changed.
+
+    Raises ``ValueError`` for batch norm without running statistics: its output for one sample
+    depends on the others, so that a per-sample gradient does not exist.
+    """
+
+    def __init__(self, model: nn.Module, score: Score, first: Batch, method: str = "auto"):
+        if method not in ("auto", "vmap", "loop"):
+            raise ValueError(f"unknown method {method!r}; choose 'auto', 'vmap' or 'loop'")
+        for name, layer in model.named_modules():
+            if isinstance(layer, _BatchNorm) and layer.running_mean is None:
+                raise ValueError(
+                    f"layer {name!r} is batch norm without running statistics: it mixes the samples "
+                    "of a batch, so per-sample importance is undefined; use reduction='batch'"
+                )
+        self.model, self.score, self.method = model, score, method
+        self.theta = {k: p.detach() for k, p in model.named_parameters() if p.requires_grad}
+        on_gpu = next(iter(self.theta.values())).device.type != "cpu"
+        self.budget = 2**26 if on_gpu else 2**18
+        self.layers: dict[str, nn.Module] = {}
+        self.expanded: list[str] = []
+        self.rest = list(self.theta)
+        if method == "auto":
+            self._plan(tuple(t[:2] for t in first))
+
+    def __call__(self, batch: Batch, kind: str) -> dict[str, Tensor]:
+        """Sums over the batch's samples of \\|g\\| (``kind="abs"``) or g^2 (``"square"``), by name."""
+        reduce = Reduction(kind, self.budget)
+        sums = {} if self.method != "auto" else self._by_rules(batch, reduce)
+        sums = {name: value for name, value in sums.items() if name not in self.rest}
+        if self.rest:
+            sums |= self._by_gradients(batch, reduce)
+        return {name: sums.get(name, torch.zeros_like(p)) for name, p in self.theta.items()}
+
+    def _plan(self, pair: Batch) -> None:
+        owners = Counter(id(p) for _, p in self.model.named_parameters(remove_duplicate=False))
+        for prefix, layer in self.model.named_modules():
+            for name, p in layer.named_parameters(prefix, recurse=False):
+                if (type(layer), name.rpartition(".")[2]) in BROADCAST and name in self.theta:
+                    self.expanded.append(name)
+            names = [name for name, _ in layer.named_parameters(prefix)]
+            shared = any(owners[id(p)] > 1 for p in layer.parameters())
+            inside_attention = any(prefix.startswith(f"{done}.") for done in self.layers)
+            if type(layer) in RULES and not shared and not inside_attention:
+                if any(name in self.theta for name in names):
+                    self.layers[prefix] = layer
+        leaves = {k: p.clone().requires_grad_() for k, p in self.theta.items()}
+        total = self.score(functional_call(self.model, leaves, (pair[0],)), *pair[1:])
+        exact = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+        exact = {k: torch.zeros_like(self.theta[k]) if g is None else g
+                 for k, g in zip(leaves, exact, strict=True)}  # fmt: skip
+        failed: set[str] = set()
+        sums = self._by_rules(pair, Reduction("signed", self.budget), failed)
+        self.layers = {k: layer for k, layer in self.layers.items() if k not in failed}
+        floor = 1e-6 * max(float(g.abs().max()) for g in exact.values())
+        close = 1e-3 if pair[0].dtype in (torch.float32, torch.float64) else 5e-2
+        self.rest = [
+            k for k, g in exact.items()
+            if float((sums.get(k, torch.zeros_like(g)) - g).abs().max())
+            > close * float(g.abs().max()) + floor
+        ]  # fmt: skip
+
+    def _by_rules(self, batch: Batch, reduce: Reduction, failed: set[str] | None = None):
+        """One forward and one backward pass; every layer reduces its gradients as they arrive."""
+        n, sums, calls = len(batch[0]), {}, Counter()
+        theta = dict(self.theta)
+        copies = {k: theta[k].expand(n, *theta[k].shape[1:]).clone().requires_grad_()
+                  for k in self.expanded}  # fmt: skip
+
+        def give_up(prefix: str, why: str) -> None:
+            if failed is None:
+                raise RuntimeError(
+                    f"layer {prefix!r} {why}, unlike on the first samples; use method='vmap' or 'loop'"
+                )
+            failed.add(prefix)
+
+        def watch(prefix: str, layer: nn.Module):
+            def after_forward(_, args, kwargs, output):
+                calls[prefix] += 1
+                out = output[0] if isinstance(output, tuple) else output
+                a, version = args[0].detach(), args[0]._version
+                if calls[prefix] > 1 or len(a) != n or not _plain(layer, args, kwargs):
+                    give_up(prefix, "is called again, with masks or on other than one row a sample")
+                    return None
+                if not out.requires_grad:  # nothing before it is trainable: start the graph here
+                    out = out.requires_grad_().clone()
+
+                def after_backward(b: Tensor) -> None:
+                    if a._version != version:
+                        give_up(prefix, "has its input overwritten in place")
+                    elif prefix not in (failed or ()):
+                        for name, value in RULES[type(layer)](layer, a, b, reduce):
+                            name = f"{prefix}.{name}".lstrip(".")
+                            if name in theta:
+                                sums[name] = value
+
+                out.register_hook(after_backward)
+                return (out, *output[1:]) if isinstance(output, tuple) else out
+
+            return layer.register_forward_hook(after_forward, with_kwargs=True)
+
+        with contextlib.ExitStack() as stack:
+            for prefix, layer in self.layers.items():
+                stack.callback(watch(prefix, layer).remove)
+            logits = functional_call(self.model, theta | copies, (batch[0],))
+        total = self.score(logits, *batch[1:])
+        if total.requires_grad:
+            total.backward()
+        for name, copy in copies.items():
+            if copy.grad is not None:
+                sums[name] = reduce.samples(copy.grad[:, None])
+        return sums
+
+    def _by_gradients(self, batch: Batch, reduce: Reduction) -> dict[str, Tensor]:
+        """vmap(grad) over the parameters that no rule covers, or one sample at a time."""
+        rest = {k: self.theta[k] for k in self.rest}
+
+        def one(rest: dict[str, Tensor], *sample: Tensor) -> Tensor:
+            x, *targets = (t[None] for t in sample)
+            return self.score(functional_call(self.model, self.theta | rest, (x,)), *targets)
+
+        chunk = max(1, SAMPLE_GRADIENTS // sum(p.numel() for p in rest.values()))
+        sums = {k: torch.zeros_like(p) for k, p in rest.items()}
+        for part in zip(*(t.split(chunk) for t in batch), strict=True):
+            for g in self._gradients(one, rest, part):
+                for name, total in sums.items():
+                    total += reduce.samples(g[name])
+        return sums
+
+    def _gradients(self, one: Callable, rest: dict[str, Tensor], part: Batch):
+        if self.method != "loop":
+            try:
+                yield vmap(grad(one), (None, *(0 for _ in part)))(rest, *part)
+                return
+            except RuntimeError:  # vmap cannot trace this model (say, data-dependent control flow)
+                if self.method == "vmap":
+                    raise
+        for sample in zip(*part, strict=True):
+            leaves = {k: p.clone().requires_grad_() for k, p in rest.items()}
+            g = torch.autograd.grad(one(leaves, *sample), list(leaves.values()), allow_unused=True)
+            yield {k: torch.zeros_like(p)[None] if g_k is None else g_k[None]
+                   for (k, p), g_k in zip(rest.items(), g, strict=True)}  # fmt: skip
+
+
+def _plain(layer: nn.Module, args: tuple, kwargs: dict) -> bool:
+    """Whether attention is what its rule computes: self-attention, batch first, without masks."""
+    if not isinstance(layer, nn.MultiheadAttention):
+        return len(args) == 1 and not kwargs
+    same = len(args) == 3 and args[0] is args[1] is args[2]
+    masks = [kwargs.get(k) for k in ("key_padding_mask", "attn_mask")]
+    extra = layer.bias_k is not None or layer.add_zero_attn or kwargs.get("is_causal", False)
+    return same and layer.batch_first and layer._qkv_same_embed_dim and not extra and masks == [None, None]

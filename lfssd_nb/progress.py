@@ -1,0 +1,12 @@
+"""One progress bar for all long work; ``LFSSD_PROGRESS=off`` (set by the tests) silences it."""
+
+import os
+from collections.abc import Iterable
+
+from tqdm.auto import tqdm
+
+
+def progress(items: Iterable, label: str, show: bool = True) -> tqdm:
+    """Wraps ``items`` in a tqdm bar that disappears when it is done."""
+    silent = not show or os.environ.get("LFSSD_PROGRESS", "on") == "off"
+    return tqdm(items, desc=label, leave=False, disable=silent)

@@ -1,0 +1,101 @@
+"""What to forget, as data: a `Scenario` is a handful of index sets over D and the test set.
+
+* **class**: every training image of one class;
+* **subclass**: one finer class inside a super-class (the network knows only the super-classes);
+* **random**: a random sample of D. There is no test population that belongs to it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .data import Dataset
+
+KINDS = ("class", "subclass", "random")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Index sets: ``forget`` and ``retain`` partition D, ``test_forget`` and ``test_retain`` the
+    test set (``test_forget`` is empty for random forgetting)."""
+
+    kind: str
+    target: str
+    forget: Tensor
+    retain: Tensor
+    test_forget: Tensor
+    test_retain: Tensor
+
+    @property
+    def ceiling(self) -> float:
+        """N / N_f: with per-sample importance no alpha from here on selects anything."""
+        return (len(self.forget) + len(self.retain)) / len(self.forget)
+
+
+def from_index(
+    data: Dataset, forget: Tensor, test_forget: Tensor | None = None, kind: str = "custom", target: str = ""
+) -> Scenario:
+    """A scenario from any set of positions in D (and, if some belong to it, in the test set).
+
+    Raises ``ValueError`` for an empty set, repeats, positions outside D, or all of D.
+    """
+    n = len(data.train_y)
+    forget = torch.as_tensor(forget, device=data.device).long()
+    if not len(forget):
+        raise ValueError(f"the forget set is empty ({kind} {target}): there is nothing to forget")
+    if int(forget.min()) < 0 or int(forget.max()) >= n:
+        raise ValueError(
+            f"the forget set is not inside D: positions {int(forget.min())} to {int(forget.max())}, "
+            f"but D has {n} samples (0 to {n - 1})"
+        )
+    if len(forget.unique()) < len(forget):
+        raise ValueError("the forget set names a sample twice; pass every position once")
+    if len(forget) == n:
+        raise ValueError("the forget set is all of D: nothing would be retained; train anew instead")
+    keep = torch.ones(n, dtype=torch.bool, device=data.device)
+    keep[forget] = False
+    test_keep = torch.ones(len(data.test_y), dtype=torch.bool, device=data.device)
+    if test_forget is not None:
+        test_keep[test_forget] = False
+    return Scenario(
+        kind, target, forget.sort().values, keep.nonzero()[:, 0],
+        (~test_keep).nonzero()[:, 0], test_keep.nonzero()[:, 0],
+    )  # fmt: skip
+
+
+def forget_class(data: Dataset, target: int | str) -> Scenario:
+    """Every image of one class, given by number or name."""
+    return _by_label(data, "class", target, data.classes, data.train_y, data.test_y)
+
+
+def forget_subclass(data: Dataset, target: int | str) -> Scenario:
+    """Every image of one sub-class of a data set labelled by super-class (see `Dataset.coarsen`)."""
+    if data.train_sub is None:
+        raise ValueError(
+            f"{data.name!r} is not labelled by super-class: use data.coarsen(), or load 'digits5' or 'cifar20'"
+        )
+    return _by_label(data, "subclass", target, data.subclasses, data.train_sub, data.test_sub)
+
+
+def forget_random(data: Dataset, n: int, seed: int = 0) -> Scenario:
+    """n samples of D, drawn without replacement with ``seed``."""
+    total = len(data.train_y)
+    if not 0 < n < total:
+        raise ValueError(f"cannot forget {n} random samples of {total}; choose 1 to {total - 1}")
+    chosen = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:n]
+    return from_index(data, chosen, kind="random", target=f"{n} samples (seed {seed})")
+
+
+def _by_label(data, kind, target, names, train, test) -> Scenario:
+    if isinstance(target, str) and target in names:
+        target = names.index(target)
+    if isinstance(target, str) and target.isdecimal():
+        target = int(target)
+    if isinstance(target, str) or not 0 <= target < len(names):
+        listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+        raise ValueError(
+            f"unknown {kind} {target!r}: {data.name!r} has 0 to {len(names) - 1} ({listed})"
+        )
+    found = [(labels == target).nonzero()[:, 0] for labels in (train, test)]
+    return from_index(data, *found, kind=kind, target=names[target])

@@ -1,0 +1,83 @@
+"""Tensors with settings on disk: written whole or not at all, read only if unchanged.
+
+The file is a safetensors file (no pickled code). Its metadata holds the settings as JSON and a
+SHA-256 of names, types, shapes and bytes of all tensors and of the settings.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+
+class CorruptFile(ValueError):
+    """A stored file is damaged or is not one of this package's."""
+
+
+def digest(tensors: dict[str, Tensor], settings: str = "") -> str:
+    """SHA-256 (hex) over settings and, by name, each tensor's type, shape and bytes."""
+    sha = hashlib.sha256(settings.encode())
+    for name in sorted(tensors):
+        t = tensors[name].detach().cpu().contiguous()
+        sha.update(f"{name}{t.dtype}{tuple(t.shape)}".encode())
+        sha.update(t.reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()
+
+
+def write(path: str | Path, payload: bytes) -> None:
+    """Writes to a temporary file beside ``path``, then renames it: the old file survives a failure.
+
+    Raises ``OSError`` with the path and the remedy when the disk is full or not writable.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            temporary = file.name
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"could not write {path} ({error.strerror}); the file that was there is untouched: "
+            "free some space, or point LFSSD_CACHE and LFSSD_DATA to another disk",
+        ) from error
+    finally:
+        if temporary:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+
+def save(path: str | Path, tensors: dict[str, Tensor], about: dict) -> None:
+    """Saves tensors and a JSON-serialisable description; see `write` for failures."""
+    settings = json.dumps(about, sort_keys=True)
+    # safetensors refuses tensors that share memory, and channels_last ones
+    tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+    about = {"settings": settings, "sha256": digest(tensors, settings)}
+    write(path, to_bytes(tensors, about))
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> tuple[dict[str, Tensor], dict]:
+    """Reads ``(tensors, about)``. Raises ``FileNotFoundError``, or `CorruptFile` if damaged."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, UnicodeDecodeError) as error:
+        raise CorruptFile(f"{path} is damaged ({error}); delete it and make it again") from error
+    settings = about.get("settings", "")
+    if about.get("sha256") != digest(tensors, settings):
+        raise CorruptFile(f"{path} is damaged (its checksum differs); delete it and make it again")
+    return {k: v.to(device) for k, v in tensors.items()}, json.loads(settings)

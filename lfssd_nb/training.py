@@ -1,0 +1,138 @@
+"""One way to train a classifier: one-cycle learning rate, seeded, on tensors; cached on disk."""
+
+import os
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import models, store
+from .augment import Augmentation, augment
+from .data import Dataset
+from .device import autocast
+from .models import Architecture
+from .progress import progress
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. ``optimizer``: ``"sgd"`` (momentum 0.9, Nesterov) or ``"adamw"``; ``lr`` is the
+    peak of the one-cycle schedule."""
+
+    epochs: int = 12
+    lr: float = 0.1
+    batch_size: int = 64
+    weight_decay: float = 5e-4
+    optimizer: str = "sgd"
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self):
+        if self.epochs < 1 or self.batch_size < 2:
+            raise ValueError(f"a recipe needs epochs >= 1 and batch_size >= 2, got {self}")
+        if self.optimizer not in ("sgd", "adamw"):
+            raise ValueError(f"unknown optimizer {self.optimizer!r}; choose 'sgd' or 'adamw'")
+
+
+def default_recipe(data: Dataset, architecture: Architecture, epochs: int | None = None) -> Recipe:
+    """A recipe that suits the data and the architecture; ``epochs`` overrides its length."""
+    tiny, is_vit = data.train_x.shape[-1] < 16, architecture.name == "vit"
+    augmentation = Augmentation(shift=1) if tiny else Augmentation(shift=4, flip=True)
+    length = epochs or ((60 if is_vit else 12) if tiny else 30)
+    if is_vit:
+        lr = 1e-4 if architecture.size == "vit_b_16" else 2e-3
+        return Recipe(length, lr, 64, 0.05, "adamw", augmentation)
+    return Recipe(length, 0.1, 64, augmentation=augmentation)
+
+
+def fit(
+    model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show: bool = True
+) -> nn.Module:
+    """Trains ``model`` in place on x ``[N, C, H, W]``, y ``[N]`` and returns it in eval mode.
+
+    Order and augmentation depend on ``seed`` alone. A last batch of one sample, on which batch
+    norm cannot train, is left out of that epoch. CPU runs repeat bit for bit.
+    Raises ``ValueError`` for fewer than two samples and ``FloatingPointError`` if it diverges.
+    """
+    if len(x) < 2:
+        raise ValueError(f"training needs at least two samples, got {len(x)}")
+    generator = torch.Generator().manual_seed(seed)
+    if recipe.optimizer == "sgd":
+        optimizer = torch.optim.SGD(
+            model.parameters(), recipe.lr, 0.9, weight_decay=recipe.weight_decay, nesterov=True
+        )
+    else:
+        optimizer = torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
+    sizes = [size for size in map(len, torch.arange(len(x)).split(recipe.batch_size)) if size > 1]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.lr, total_steps=recipe.epochs * len(sizes), pct_start=0.25
+    )
+    model.train()
+    has_convolutions = any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    memory_format = torch.channels_last if has_convolutions else torch.contiguous_format
+    model.to(memory_format=memory_format)
+    for _ in progress(range(recipe.epochs), f"training on {len(x)} images", show):
+        order = torch.randperm(len(x), generator=generator).to(x.device)
+        for chosen in order.split(recipe.batch_size)[: len(sizes)]:
+            batch = augment(x[chosen], recipe.augmentation, generator)
+            with autocast(x.device):
+                logits = model(batch.contiguous(memory_format=memory_format))
+            loss = F.cross_entropy(logits.float(), y[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"training diverged (loss {loss.item()}): lower lr={recipe.lr}")
+    return model.to(memory_format=torch.contiguous_format).eval()
+
+
+def cache_root() -> Path:
+    """``$LFSSD_CACHE``, else ``~/.cache/lfssd_nb``."""
+    return Path(os.environ.get("LFSSD_CACHE") or Path.home() / ".cache" / "lfssd_nb").expanduser()
+
+
+@cache
+def _code_version() -> str:
+    """Hash of the source that decides what a trained model is, and of torch's version."""
+    here = Path(__file__).parent
+    names = ("augment", "device", "models", "resnet", "training", "vit")
+    source = "".join((here / f"{name}.py").read_text() for name in names)
+    return sha256((source + torch.__version__).encode()).hexdigest()
+
+
+def trained(
+    data: Dataset,
+    architecture: Architecture,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    index: Tensor | None = None,
+    show: bool = True,
+) -> nn.Module:
+    """A model trained on ``data.train_x[index]`` (default: all of D), from the cache if it is there.
+
+    The cache key is a hash of the very training tensors, the architecture, the recipe, the seed,
+    the kind of device and the code, so that a changed input is never served from an old file. A
+    damaged file is trained again and replaced.
+    """
+    recipe = recipe or default_recipe(data, architecture)
+    x, y = (data.train_x, data.train_y) if index is None else (data.train_x[index], data.train_y[index])
+    about = dict(
+        data=data.name, images=store.digest({"x": x, "y": y}), classes=len(data.classes), seed=seed,
+        architecture=asdict(architecture), recipe=asdict(recipe), device=data.device.type,
+        threads=torch.get_num_threads(), code=_code_version(),
+    )  # fmt: skip
+    key = store.digest({}, repr(sorted(about.items())))[:20]
+    path = cache_root() / "models" / f"{data.name}-{architecture.name}-{seed}-{key}.safetensors"
+    model = models.build(architecture, data, seed)
+    try:
+        weights, _ = store.load(path, data.device)
+        model.load_state_dict(weights)
+        return model.eval()
+    except (FileNotFoundError, store.CorruptFile):
+        fit(model, x, y, recipe, seed, show)
+    store.save(path, model.state_dict(), about)
+    return model

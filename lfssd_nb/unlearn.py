@@ -1,0 +1,88 @@
+r"""LFSSD and SSD as one-liners: importance of D_f and of D, then dampening.
+
+>>> forgotten = lfssd(model, x[forget], x)                      # no labels
+>>> forgotten = ssd(model, (x[forget], y[forget]), (x, y))      # labels
+>>> forgotten = lfssd(model, x[forget], stored)                 # I(D) computed earlier, D discarded
+>>> forgotten.model, forgotten.report, forgotten.selected_share
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+from torch import nn
+
+from .dampening import dampen
+from .importance import Data, Importance, fisher, sensitivity
+
+DEFAULT_SCALE = {"lfssd": 0.4, "ssd": 0.2}  # alpha' = alpha N_f / N of per-sample importance
+METHODS = tuple(DEFAULT_SCALE)
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """The new model, the per-layer report of `dampen`, both importances and the settings used."""
+
+    model: nn.Module
+    report: pd.DataFrame
+    forget: Importance
+    full: Importance
+    alpha: float
+    lam: float
+
+    @property
+    def selected_share(self) -> float:
+        """Selected weights as a share of all trainable ones, 0..1."""
+        return float(self.report["selected"].sum() / self.report["size"].sum())
+
+
+def lfssd(
+    model: nn.Module,
+    forget: Data | Importance,
+    full: Data | Importance,
+    alpha: float | None = None,
+    lam: float = 1.0,
+    **options,
+) -> Unlearned:
+    r"""Loss-Free Selective Synaptic Dampening (2402.19308): no labels, no loss, no retraining.
+
+    forget, full: inputs of D_f and of *all* of D, D_f included (tensor, or loader of batches), or
+    their `Importance`. options: those of `sensitivity` (``reduction``, ``batch_size``, ...).
+    alpha: by default :math:`0.4\, N / N_f`, the scale-free setting for per-sample importance.
+    Batch-mean importance has no scale of its own, and alpha must be given.
+
+    Returns a new model; raises what `sensitivity` and `dampen` raise.
+    """
+    return _unlearn("lfssd", model, forget, full, alpha, lam, lambda s: sensitivity(model, s, **options))
+
+
+def ssd(
+    model: nn.Module,
+    forget: tuple | Data | Importance,
+    full: tuple | Data | Importance,
+    alpha: float | None = None,
+    lam: float = 1.0,
+    **options,
+) -> Unlearned:
+    r"""Selective Synaptic Dampening (2308.07707), with labels: the diagonal Fisher as importance.
+
+    forget, full: ``(inputs, labels)``, a loader of such batches, or an `Importance`.
+    alpha: by default :math:`0.2\, N / N_f`. Everything else as in `lfssd`.
+    """
+
+    def estimate(s):
+        return fisher(model, *(s if isinstance(s, tuple) else (s,)), **options)
+
+    return _unlearn("ssd", model, forget, full, alpha, lam, estimate)
+
+
+def _unlearn(method: str, model, forget, full, alpha, lam, estimate: Callable) -> Unlearned:
+    if alpha is not None and not alpha > 0:  # before the importances are paid for
+        raise ValueError(f"alpha must be positive, got {alpha}; leave it out for the default")
+    i_f, i_d = (s if isinstance(s, Importance) else estimate(s) for s in (forget, full))
+    if alpha is None:
+        if i_f.reduction != "sample":
+            raise ValueError("batch-mean importance has no scale-free alpha: give alpha (FIELD: 3.5 to 10)")
+        alpha = DEFAULT_SCALE[method] * i_d.samples / i_f.samples
+    dampened, report = dampen(model, i_f, i_d, alpha, lam)
+    return Unlearned(dampened, report, i_f, i_d, alpha, lam)

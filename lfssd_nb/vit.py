@@ -1,0 +1,59 @@
+"""Vision transformers: torchvision's ``VisionTransformer`` in three sizes.
+
+* ``micro`` for 8x8 digits: 2x2 patches (16 tokens), 4 layers, width 64: 0.2 M parameters;
+* ``small`` for 32x32 CIFAR: 4x4 patches (64 tokens), 6 layers, width 256: 4.8 M parameters;
+* ``vit_b_16``: ViT-B/16 at 224x224 with ImageNet weights, 85.8 M parameters. torchvision downloads
+  the weights on first use; the images are enlarged inside the model, so that it takes any size.
+
+Source: Dosovitskiy et al. 2021 (2010.11929); code and weights: torchvision.
+"""
+
+from urllib.error import URLError
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import ViT_B_16_Weights, VisionTransformer, vit_b_16
+
+SIZES = {
+    "micro": dict(patch_size=2, num_layers=4, num_heads=4, hidden_dim=64, mlp_dim=128),
+    "small": dict(patch_size=4, num_layers=6, num_heads=4, hidden_dim=256, mlp_dim=512),
+}
+
+
+class _GreyOrColour(nn.Module):
+    """Enlarges images to 224x224 and repeats a grey channel three times, then calls ViT-B/16."""
+
+    def __init__(self, vit: VisionTransformer):
+        super().__init__()
+        self.vit = vit
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+        return self.vit(F.interpolate(x, size=224, mode="bilinear", antialias=True))
+
+
+def vit(n_classes: int, channels: int, image_size: int, size: str) -> nn.Module:
+    """Builds a ViT: images ``[N, channels, image_size, image_size]`` to logits ``[N, n_classes]``.
+
+    Raises ``ValueError`` for an unknown size and ``ConnectionError`` when the ImageNet weights of
+    ``vit_b_16`` cannot be downloaded.
+    """
+    if size == "vit_b_16":
+        try:
+            model = vit_b_16(weights=ViT_B_16_Weights.IMAGENET1K_V1)
+        except (URLError, OSError) as error:
+            raise ConnectionError(
+                "the ImageNet weights of vit_b_16 could not be downloaded; connect to the network "
+                "once, or put the file into torch.hub.get_dir()/checkpoints"
+            ) from error
+        model.heads = nn.Sequential(nn.Linear(model.hidden_dim, n_classes))
+        return _GreyOrColour(model)
+    if size not in SIZES:
+        raise ValueError(f"unknown ViT size {size!r}; choose from {sorted(SIZES)} or 'vit_b_16'")
+    model = VisionTransformer(image_size=image_size, num_classes=n_classes, **SIZES[size])
+    if channels != 3:
+        patch, width = SIZES[size]["patch_size"], SIZES[size]["hidden_dim"]
+        model.conv_proj = nn.Conv2d(channels, width, patch, patch)
+    # torchvision starts the head at zero: every logit, and so every sensitivity, would be 0.
+    nn.init.trunc_normal_(model.heads.head.weight, std=0.02)
+    return model
