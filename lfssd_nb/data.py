@@ -154,7 +154,7 @@ def _digits() -> dict:
 
 def _to_dataset(name: str, arrays: dict, device: torch.device) -> Dataset:
     x = {
-        split: torch.from_numpy(arrays[f"{split}_images"]).to(device).permute(0, 3, 1, 2).float() / 255
+        split: torch.from_numpy(arrays[f"{split}_images"].transpose(0, 3, 1, 2).copy()).to(device) / 255
         for split in ("train", "test")
     }
     mean = x["train"].mean(dim=(0, 2, 3)).view(1, -1, 1, 1)

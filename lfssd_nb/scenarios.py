@@ -99,3 +99,16 @@ def _by_label(data, kind, target, names, train, test) -> Scenario:
         )
     found = [(labels == target).nonzero()[:, 0] for labels in (train, test)]
     return from_index(data, *found, kind=kind, target=names[target])
+
+
+def make(data: Dataset, kind: str, target: int | str, seed: int = 0) -> Scenario:
+    """A scenario by name: ``target`` is a class, a sub-class, or for ``"random"`` a sample count."""
+    if kind == "class":
+        return forget_class(data, target)
+    if kind == "subclass":
+        return forget_subclass(data, target)
+    if kind == "random":
+        if not str(target).isdecimal():
+            raise ValueError(f"random forgetting needs a number of samples, got {target!r}")
+        return forget_random(data, int(target), seed)
+    raise ValueError(f"unknown scenario {kind!r}; choose one of {', '.join(KINDS)}")

@@ -1,0 +1,39 @@
+# Two commands: `make run` and `make test`. Both set up .venv when it is missing and reuse it after.
+PYTHON ?= python3
+# A smaller download without CUDA: make run TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+BIN := .venv/bin
+# Trained models of the notebooks and tests; a fresh clone starts from nothing.
+export LFSSD_CACHE ?= $(CURDIR)/build/cache
+
+.PHONY: run test lab bench notebooks clean
+
+run: .venv/.ready
+	$(BIN)/python scripts/notebooks.py run
+	$(BIN)/python scripts/headline.py
+
+test: .venv/.ready
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
+
+lab: .venv/.ready
+	$(BIN)/jupyter lab notebooks
+
+bench: .venv/.ready
+	$(BIN)/python scripts/bench.py
+
+# Writes the committed .ipynb anew from notebooks/text/*.md, outputs included.
+notebooks: .venv/.ready
+	$(BIN)/python scripts/notebooks.py refresh
+
+.venv/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "lfssd_nb needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install torch torchvision --index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install -e ".[test]"
+	touch $@
+
+clean:
+	rm -rf build

@@ -1,0 +1,128 @@
+"""The command line: ``lfssd-nb forget`` trains, forgets, retrains and reports as JSON."""
+
+import argparse
+import json
+import math
+import sys
+from dataclasses import asdict
+
+from . import __version__, data, models, scenarios, store, unlearn
+from .experiment import compare
+from .models import Architecture
+from .training import default_recipe
+
+CPU_EPOCHS = 3  # colour images on a CPU: a demonstration in minutes, not a good classifier
+
+
+def parser() -> argparse.ArgumentParser:
+    main = argparse.ArgumentParser(
+        prog="lfssd-nb",
+        description="Machine unlearning without labels, loss or retraining (LFSSD, arXiv 2402.19308).",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    main.add_argument("--version", action="version", version=__version__)
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    p = commands.add_parser(
+        "forget",
+        help="train (or load) a model, forget, retrain a gold model, report all three",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    p.add_argument("--data", default="digits", help=f"data set: {', '.join(data.NAMES)}")
+    p.add_argument("--data-root", help="folder of the .npz files (default: $LFSSD_DATA, else ~/.cache)")
+    p.add_argument("--subset", type=int, help="train on a stratified sample of this many images")
+    p.add_argument("--scenario", default="class", help=f"one of {', '.join(scenarios.KINDS)}")
+    p.add_argument(
+        "--target", default="3", help="class or sub-class, by number or name; for random: how many samples"
+    )
+    p.add_argument("--arch", default="resnet18", help=f"network: {', '.join(models.NAMES)}")
+    p.add_argument("--width", type=int, default=16, help="channels of ResNet18's first stage (64: papers)")
+    p.add_argument(
+        "--epochs",
+        type=int,
+        help=f"training epochs (default: the recipe's; {CPU_EPOCHS} for colour images on a CPU)",
+    )
+    p.add_argument("--method", default="lfssd", help=f"one of {', '.join(unlearn.METHODS)}")
+    p.add_argument(
+        "--alpha", type=float,
+        help="selection: weights with I_f > alpha * I_D (default, per sample: "
+        + ", ".join(f"{scale} * N / N_f for {name}" for name, scale in unlearn.DEFAULT_SCALE.items()) + ")",
+    )  # fmt: skip
+    p.add_argument("--lam", type=float, default=1.0, help="dampening: factor min(lam * I_D / I_f, 1)")
+    p.add_argument(
+        "--reduction", default="sample", help="importance per 'sample' (papers) or of 'batch' means (their code)"
+    )
+    p.add_argument(
+        "--batch-size", type=int, help="batch of the importance (default 128; 64 with --reduction batch)"
+    )
+    p.add_argument("--seed", type=int, default=0, help="seed of training; for random, of the forget set too")
+    p.add_argument("--no-gold", action="store_true", help="skip the retrained model")
+    p.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
+    p.add_argument("--json", metavar="OUT", help="write the result here instead of to standard output")
+    main.epilog = p.format_help().replace("usage: ", "lfssd-nb forget\n\nusage: ", 1)
+    return main
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns 0, or 2 after printing what is wrong with the input."""
+    args = parser().parse_args(argv)
+    try:
+        result = forget(args)
+        text = json.dumps(result, indent=2) + "\n"
+        if args.json:
+            store.write(args.json, text.encode())
+            print(f"written to {args.json}", file=sys.stderr)
+        else:
+            print(text, end="")
+    except (ValueError, OSError) as error:
+        print(f"lfssd-nb: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def forget(args: argparse.Namespace) -> dict:
+    """The ``forget`` command: original, unlearned and gold model, measured; see the README."""
+    if args.method not in unlearn.METHODS:  # before anything is trained
+        raise ValueError(f"unknown method {args.method!r}; choose one of {', '.join(unlearn.METHODS)}")
+    if args.alpha is not None and not args.alpha > 0 or not args.lam >= 0:
+        raise ValueError(f"alpha must be > 0 and lam >= 0, got {args.alpha} and {args.lam}")
+    if args.reduction == "batch" and args.alpha is None:
+        raise ValueError("--reduction batch has no scale-free alpha: give --alpha (published: 3.5 to 50)")
+    architecture = Architecture(args.arch, args.width)
+    loaded = data.load(args.data, args.data_root, args.device)
+    if args.subset:
+        loaded = loaded.subset(args.subset, args.seed)
+    if args.scenario == "subclass" and loaded.train_sub is None:
+        loaded = loaded.coarsen()
+    scenario = scenarios.make(loaded, args.scenario, args.target, args.seed)
+    epochs = args.epochs
+    if epochs is None and loaded.device.type == "cpu" and loaded.channels == 3:
+        epochs = CPU_EPOCHS
+        print(f"training for {epochs} epochs because this is a CPU; --epochs changes it", file=sys.stderr)
+    recipe = default_recipe(loaded, architecture, epochs)
+    batch_size = args.batch_size or (64 if args.reduction == "batch" else None)
+    options = dict(alpha=args.alpha, lam=args.lam, reduction=args.reduction, batch_size=batch_size)
+    done = compare(
+        loaded, scenario, architecture, {args.method: options}, args.seed, recipe, gold=not args.no_gold
+    )
+    unlearned = done.unlearned[args.method]
+    measured = {
+        name.replace(args.method, "unlearned"): {
+            k: None if math.isnan(v) else round(v, 4) for k, v in row.items()
+        }
+        for name, row in done.table.to_dict("index").items()
+    }
+    return measured | {
+        "seconds": {k.replace(args.method, "unlearn"): v for k, v in done.seconds.items()},
+        "selected_share": unlearned.selected_share,
+        "settings": dict(
+            data=loaded.name, source=loaded.source, scenario=scenario.kind, target=scenario.target,
+            n_forget=len(scenario.forget), n_train=len(loaded.train_y), architecture=asdict(architecture),
+            recipe=asdict(recipe), method=args.method, alpha=unlearned.alpha, lam=args.lam,
+            alpha_ceiling=scenario.ceiling, reduction=args.reduction, batch_size=batch_size,
+            seed=args.seed, device=str(loaded.device), version=__version__,
+        ),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
