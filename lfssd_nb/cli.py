@@ -45,7 +45,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--alpha", type=float,
         help="selection: weights with I_f > alpha * I_D (default, per sample: "
-        + ", ".join(f"{scale} * N / N_f for {name}" for name, scale in unlearn.DEFAULT_SCALE.items()) + ")",
+        + ", ".join(f"{scale} * N / N_f for {name}" for name, scale in unlearn.DEFAULT_SCALE.items())
+        + ", half of it for a vit)",
     )  # fmt: skip
     p.add_argument("--lam", type=float, default=1.0, help="dampening: factor min(lam * I_D / I_f, 1)")
     p.add_argument(

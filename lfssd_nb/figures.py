@@ -42,7 +42,7 @@ def headline(table: pd.DataFrame, forgotten: str, source: str) -> Figure:
     _bars(left, table, groups)
     left.set(ylabel="test accuracy (%)", ylim=(0, 112), title="What the network still knows")
     _bars(right, table, {"mia": "forget set"}, digits=2)
-    right.set(ylabel="called a training image (share)", ylim=(0, 1.12), title="Membership attack")
+    right.set(ylabel="called members (share)", ylim=(0, 1.12), title="Membership attack")
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     figure.suptitle(f"{source}", fontsize="small", color="0.35")

@@ -1,6 +1,7 @@
 """One way to train a classifier: one-cycle learning rate, seeded, on tensors; cached on disk."""
 
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -139,11 +140,9 @@ def trained(
     key = store.digest({}, repr(sorted(about.items())))[:20]
     path = cache_root() / "models" / f"{data.name}-{architecture.name}-{seed}-{key}.safetensors"
     model = models.build(architecture, data, seed)
-    try:
-        weights, _ = store.load(path, data.device)
-        model.load_state_dict(weights)
+    with suppress(FileNotFoundError, store.CorruptFile):
+        model.load_state_dict(store.load(path, data.device)[0])
         return model.eval()
-    except (FileNotFoundError, store.CorruptFile):
-        fit(model, x, y, recipe, seed, show)
+    fit(model, x, y, recipe, seed, show)
     store.save(path, model.state_dict(), about)
     return model

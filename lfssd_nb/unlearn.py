@@ -15,7 +15,10 @@ from torch import nn
 from .dampening import dampen
 from .importance import Data, Importance, fisher, sensitivity
 
-DEFAULT_SCALE = {"lfssd": 0.4, "ssd": 0.2}  # alpha' = alpha N_f / N of per-sample importance
+# alpha' = alpha N_f / N of per-sample importance, tuned on the digits (notebook 03)
+DEFAULT_SCALE = {"lfssd": 0.4, "ssd": 0.65}
+# Transformers want half of it; the published SSD settings, 10 and 5, halve it too (FIELD section 2)
+ATTENTION_SCALE = 0.5
 METHODS = tuple(DEFAULT_SCALE)
 
 
@@ -36,6 +39,13 @@ class Unlearned:
         return float(self.report["selected"].sum() / self.report["size"].sum())
 
 
+def default_alpha(method: str, model: nn.Module, n_full: int, n_forget: int) -> float:
+    r""":math:`\alpha = \alpha' N / N_f` with :math:`\alpha' = 0.4` (LFSSD) or 0.65 (SSD); half of
+    that for a model with attention layers."""
+    attention = any(isinstance(layer, nn.MultiheadAttention) for layer in model.modules())
+    return DEFAULT_SCALE[method] * (ATTENTION_SCALE if attention else 1) * n_full / n_forget
+
+
 def lfssd(
     model: nn.Module,
     forget: Data | Importance,
@@ -48,7 +58,7 @@ def lfssd(
 
     forget, full: inputs of D_f and of *all* of D, D_f included (tensor, or loader of batches), or
     their `Importance`. options: those of `sensitivity` (``reduction``, ``batch_size``, ...).
-    alpha: by default :math:`0.4\, N / N_f`, the scale-free setting for per-sample importance.
+    alpha: by default that of `default_alpha`, the scale-free setting for per-sample importance.
     Batch-mean importance has no scale of its own, and alpha must be given.
 
     Returns a new model; raises what `sensitivity` and `dampen` raise.
@@ -67,7 +77,7 @@ def ssd(
     r"""Selective Synaptic Dampening (2308.07707), with labels: the diagonal Fisher as importance.
 
     forget, full: ``(inputs, labels)``, a loader of such batches, or an `Importance`.
-    alpha: by default :math:`0.2\, N / N_f`. Everything else as in `lfssd`.
+    Everything else as in `lfssd`.
     """
 
     def estimate(s):
@@ -83,6 +93,6 @@ def _unlearn(method: str, model, forget, full, alpha, lam, estimate: Callable) -
     if alpha is None:
         if i_f.reduction != "sample":
             raise ValueError("batch-mean importance has no scale-free alpha: give alpha (FIELD: 3.5 to 10)")
-        alpha = DEFAULT_SCALE[method] * i_d.samples / i_f.samples
+        alpha = default_alpha(method, model, i_d.samples, i_f.samples)
     dampened, report = dampen(model, i_f, i_d, alpha, lam)
     return Unlearned(dampened, report, i_f, i_d, alpha, lam)

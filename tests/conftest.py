@@ -47,11 +47,11 @@ def tiny():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = nn.Sequential(
-            nn.Conv2d(1, 4, 3, stride=2, padding=1),
-            nn.BatchNorm2d(4),
+            nn.Conv2d(1, 8, 3, stride=2, padding=1),
+            nn.BatchNorm2d(8),
             nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(64, 10),
+            nn.Linear(128, 10),
         )
         norm = model[1]
         for values in (norm.weight.data, norm.running_var):
