@@ -16,9 +16,13 @@ def retain_index(answer: Callable[[int, Tensor], Tensor]) -> None:
     """Exercise 01: ``answer(n, forget)`` returns the positions of D_r = D without D_f."""
     found = answer(6, torch.tensor([4, 1]))
     _expect(isinstance(found, Tensor), f"return a tensor of positions, not {type(found).__name__}")
-    _expect(found.dtype != torch.bool, "return positions, not a mask: mask.nonzero()[:, 0] turns one into them")
+    _expect(
+        found.dtype != torch.bool, "return positions, not a mask: mask.nonzero()[:, 0] turns one into them"
+    )
     _expect(not {1, 4} & set(found.tolist()), "a forgotten sample is still retained")
-    _expect(sorted(found.tolist()) == [0, 2, 3, 5], f"of 6 samples without 1 and 4 remain 0, 2, 3, 5; got {found}")
+    _expect(
+        sorted(found.tolist()) == [0, 2, 3, 5], f"of 6 samples without 1 and 4 remain 0, 2, 3, 5; got {found}"
+    )
     _expect(answer(3, torch.tensor([0])).tolist() == [1, 2], "keep the order of D")
     print("retain_index: right")
 
@@ -35,7 +39,10 @@ def sensitivity(answer: Callable[[nn.Module, Tensor], dict[str, Tensor]]) -> Non
     _expect(isinstance(found, dict) and "weight" in found, "return a dict with one tensor per parameter name")
     found = found["weight"].detach().float()
     _expect(found.shape == (1, 2), f"importance has the parameter's shape (1, 2); got {tuple(found.shape)}")
-    _expect(not torch.allclose(found, cancelled), "take the absolute value of each sample's gradient, then average")
+    _expect(
+        not torch.allclose(found, cancelled),
+        "take the absolute value of each sample's gradient, then average",
+    )
     _expect(not torch.allclose(found, 2 * expected), "average over the samples, do not add them up")
     _expect(not torch.allclose(found, expected / 2), "the norm is squared: its gradient has a factor of 2")
     _expect((found >= 0).all(), "an importance is never negative: where is the absolute value?")

@@ -50,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("--lam", type=float, default=1.0, help="dampening: factor min(lam * I_D / I_f, 1)")
     p.add_argument(
-        "--reduction", default="sample", help="importance per 'sample' (papers) or of 'batch' means (their code)"
+        "--reduction",
+        default="sample",
+        help="importance per 'sample' (papers) or 'batch' mean (their code)",
     )
     p.add_argument(
         "--batch-size", type=int, help="batch of the importance (default 128; 64 with --reduction batch)"
@@ -84,7 +86,7 @@ def forget(args: argparse.Namespace) -> dict:
     """The ``forget`` command: original, unlearned and gold model, measured; see the README."""
     if args.method not in unlearn.METHODS:  # before anything is trained
         raise ValueError(f"unknown method {args.method!r}; choose one of {', '.join(unlearn.METHODS)}")
-    if args.alpha is not None and not args.alpha > 0 or not args.lam >= 0:
+    if (args.alpha is not None and not args.alpha > 0) or not args.lam >= 0:
         raise ValueError(f"alpha must be > 0 and lam >= 0, got {args.alpha} and {args.lam}")
     if args.reduction == "batch" and args.alpha is None:
         raise ValueError("--reduction batch has no scale-free alpha: give --alpha (published: 3.5 to 50)")

@@ -109,9 +109,7 @@ def data_root(root: str | Path | None = None) -> Path:
     return Path(root or os.environ.get("LFSSD_DATA") or fallback).expanduser()
 
 
-def load(
-    name: str, root: str | Path | None = None, device: str | torch.device | None = None
-) -> Dataset:
+def load(name: str, root: str | Path | None = None, device: str | torch.device | None = None) -> Dataset:
     """Loads a data set by name onto ``device`` (default: the best there is).
 
     ======== ====================== ========= ============= ================================
@@ -140,9 +138,7 @@ def load(
 def _digits() -> dict:
     raw = load_digits()
     images = np.round(raw.images * (255 / 16)).astype(np.uint8)[..., None]
-    train, test = train_test_split(
-        np.arange(len(images)), test_size=400, random_state=0, stratify=raw.target
-    )
+    train, test = train_test_split(np.arange(len(images)), test_size=400, random_state=0, stratify=raw.target)
     parents = [0, 1, 2, 3, 4, 3, 2, 1, 0, 4]  # index into LOOK_ALIKES
     return dict(
         train_images=images[train], train_label=raw.target[train],

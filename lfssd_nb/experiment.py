@@ -36,9 +36,7 @@ def evaluate(model: nn.Module, data: Dataset, scenario: Scenario) -> dict[str, f
     return accuracies(model, data, scenario) | {"mia": entropy_attack(model, data, scenario).mia}
 
 
-def forget(
-    method: str, model: nn.Module, data: Dataset, scenario: Scenario, **options
-) -> Unlearned:
+def forget(method: str, model: nn.Module, data: Dataset, scenario: Scenario, **options) -> Unlearned:
     """Runs LFSSD or SSD (by name) on a scenario. Options: those of `unlearn.lfssd`."""
     if method not in unlearn.METHODS:
         raise ValueError(f"unknown method {method!r}; choose one of {', '.join(unlearn.METHODS)}")

@@ -108,9 +108,7 @@ def sensitivity(
     Raises ``ValueError`` for empty data, a model without trainable parameters, an unknown option,
     or an importance that is NaN or infinite.
     """
-    return _importance(
-        model, data, None, "sensitivity", reduction, batch_size, method, show_progress
-    )
+    return _importance(model, data, None, "sensitivity", reduction, batch_size, method, show_progress)
 
 
 def fisher(

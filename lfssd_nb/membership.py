@@ -39,9 +39,7 @@ def entropy(z: Tensor) -> Tensor:
     return -(log_p.exp() * log_p).nan_to_num(nan=0.0).sum(1)
 
 
-def entropy_attack(
-    model: nn.Module, data: Dataset, scenario: Scenario, seed: int = 0
-) -> Attack:
+def entropy_attack(model: nn.Module, data: Dataset, scenario: Scenario, seed: int = 0) -> Attack:
     """Fits the attack on D_r against the test set and applies it to D_f.
 
     As many members as there are test images take part (all of D_r if it is smaller), drawn with

@@ -73,15 +73,14 @@ class PerSample:
     def _plan(self, pair: Batch) -> None:
         owners = Counter(id(p) for _, p in self.model.named_parameters(remove_duplicate=False))
         for prefix, layer in self.model.named_modules():
-            for name, p in layer.named_parameters(prefix, recurse=False):
+            for name, _ in layer.named_parameters(prefix, recurse=False):
                 if (type(layer), name.rpartition(".")[2]) in BROADCAST and name in self.theta:
                     self.expanded.append(name)
-            names = [name for name, _ in layer.named_parameters(prefix)]
+            trainable = any(name in self.theta for name, _ in layer.named_parameters(prefix))
             shared = any(owners[id(p)] > 1 for p in layer.parameters())
             inside_attention = any(prefix.startswith(f"{done}.") for done in self.layers)
-            if type(layer) in RULES and not shared and not inside_attention:
-                if any(name in self.theta for name in names):
-                    self.layers[prefix] = layer
+            if type(layer) in RULES and trainable and not shared and not inside_attention:
+                self.layers[prefix] = layer
         leaves = {k: p.clone().requires_grad_() for k, p in self.theta.items()}
         total = self.score(functional_call(self.model, leaves, (pair[0],)), *pair[1:])
         exact = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)

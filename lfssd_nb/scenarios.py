@@ -73,7 +73,7 @@ def forget_subclass(data: Dataset, target: int | str) -> Scenario:
     """Every image of one sub-class of a data set labelled by super-class (see `Dataset.coarsen`)."""
     if data.train_sub is None:
         raise ValueError(
-            f"{data.name!r} is not labelled by super-class: use data.coarsen(), or load 'digits5' or 'cifar20'"
+            f"{data.name!r} has no super-class labels: use data.coarsen(), or load 'digits5' or 'cifar20'"
         )
     return _by_label(data, "subclass", target, data.subclasses, data.train_sub, data.test_sub)
 
@@ -94,9 +94,7 @@ def _by_label(data, kind, target, names, train, test) -> Scenario:
         target = int(target)
     if isinstance(target, str) or not 0 <= target < len(names):
         listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        raise ValueError(
-            f"unknown {kind} {target!r}: {data.name!r} has 0 to {len(names) - 1} ({listed})"
-        )
+        raise ValueError(f"unknown {kind} {target!r}: {data.name!r} has 0 to {len(names) - 1} ({listed})")
     found = [(labels == target).nonzero()[:, 0] for labels in (train, test)]
     return from_index(data, *found, kind=kind, target=names[target])
 

@@ -40,7 +40,10 @@ def _read(path: Path, name: str) -> dict:
         with np.load(path, allow_pickle=False) as file:
             raw = {key: file[key] for key in file.files}
         names = json.loads(str(raw["names"]))
-        found = {"classes": names[label], "source": str(raw.get("source", f"{path.name} (origin not recorded)"))}
+        found = {
+            "classes": names[label],
+            "source": str(raw.get("source", f"{path.name} (origin not recorded)")),
+        }
         for split in ("train", "test"):
             found[f"{split}_images"] = images = raw[f"{split}_images"]
             found[f"{split}_label"] = labels = raw[f"{split}_{label}"]
@@ -117,9 +120,7 @@ def _split(images: np.ndarray, labels: np.ndarray, names: list[str], source: str
     """A seeded split, 80 % train and 20 % test of every class."""
     from sklearn.model_selection import train_test_split
 
-    train, test = train_test_split(
-        np.arange(len(labels)), test_size=0.2, random_state=0, stratify=labels
-    )
+    train, test = train_test_split(np.arange(len(labels)), test_size=0.2, random_state=0, stratify=labels)
     return dict(
         train_images=images[train], train_label=labels[train],
         test_images=images[test], test_label=labels[test],

@@ -2,7 +2,7 @@
 
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -12,48 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import models, store
-from .augment import Augmentation, augment
+from .augment import augment
 from .data import Dataset
 from .device import autocast
 from .models import Architecture
 from .progress import progress
+from .recipes import Recipe, default_recipe
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How to train. ``optimizer``: ``"sgd"`` (momentum 0.9, Nesterov) or ``"adamw"``; ``lr`` is the
-    peak of the one-cycle schedule. ``label_smoothing`` keeps the loss gradient of fitted samples
-    from vanishing, on which SSD's Fisher importance depends (notebook 02 shows both)."""
-
-    epochs: int = 12
-    lr: float = 0.1
-    batch_size: int = 64
-    weight_decay: float = 5e-4
-    optimizer: str = "sgd"
-    label_smoothing: float = 0.1
-    augmentation: Augmentation = field(default_factory=Augmentation)
-
-    def __post_init__(self):
-        if self.epochs < 1 or self.batch_size < 2:
-            raise ValueError(f"a recipe needs epochs >= 1 and batch_size >= 2, got {self}")
-        if self.optimizer not in ("sgd", "adamw"):
-            raise ValueError(f"unknown optimizer {self.optimizer!r}; choose 'sgd' or 'adamw'")
-
-
-def default_recipe(data: Dataset, architecture: Architecture, epochs: int | None = None) -> Recipe:
-    """A recipe that suits the data and the architecture; ``epochs`` overrides its length."""
-    tiny, is_vit = data.train_x.shape[-1] < 16, architecture.name == "vit"
-    augmentation = Augmentation() if tiny else Augmentation(shift=4, flip=True)
-    length = epochs or ((40 if is_vit else 12) if tiny else 30)
-    if is_vit:
-        lr = 1e-4 if architecture.size == "vit_b_16" else 2e-3
-        return Recipe(length, lr, 64, 0.05, "adamw", augmentation=augmentation)
-    return Recipe(length, 0.1, 64, 5e-3 if tiny else 5e-4, augmentation=augmentation)
-
-
-def fit(
-    model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show: bool = True
-) -> nn.Module:
+def fit(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show: bool = True) -> nn.Module:
     """Trains ``model`` in place on x ``[N, C, H, W]``, y ``[N]`` and returns it in eval mode.
 
     Order and augmentation depend on ``seed`` alone. A last batch of one sample, on which batch

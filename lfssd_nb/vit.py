@@ -12,7 +12,7 @@ from urllib.error import URLError
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import ViT_B_16_Weights, VisionTransformer, vit_b_16
+from torchvision.models import VisionTransformer, ViT_B_16_Weights, vit_b_16
 
 SIZES = {
     "micro": dict(patch_size=2, num_layers=4, num_heads=4, hidden_dim=64, mlp_dim=128),

@@ -24,7 +24,9 @@ KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "languag
 
 def execute(notebook: nbformat.NotebookNode) -> None:
     """Runs all cells from a fresh kernel; drops what would differ from run to run."""
-    ExecutePreprocessor(timeout=900, kernel_name="python3").preprocess(notebook, {"metadata": {"path": BOOKS}})
+    ExecutePreprocessor(timeout=900, kernel_name="python3").preprocess(
+        notebook, {"metadata": {"path": BOOKS}}
+    )
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     notebook.metadata = nbformat.from_dict(KERNEL | {"language_info": {"name": "python"}})

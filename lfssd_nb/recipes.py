@@ -1,0 +1,39 @@
+"""How to train, as data: a `Recipe`, and the default for each data set and architecture."""
+
+from dataclasses import dataclass, field
+
+from .augment import Augmentation
+from .data import Dataset
+from .models import Architecture
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. ``optimizer``: ``"sgd"`` (momentum 0.9, Nesterov) or ``"adamw"``; ``lr`` is the
+    peak of the one-cycle schedule. ``label_smoothing`` keeps the loss gradient of fitted samples
+    from vanishing, on which SSD's Fisher importance depends (notebook 02 shows both)."""
+
+    epochs: int = 12
+    lr: float = 0.1
+    batch_size: int = 64
+    weight_decay: float = 5e-4
+    optimizer: str = "sgd"
+    label_smoothing: float = 0.1
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self):
+        if self.epochs < 1 or self.batch_size < 2:
+            raise ValueError(f"a recipe needs epochs >= 1 and batch_size >= 2, got {self}")
+        if self.optimizer not in ("sgd", "adamw"):
+            raise ValueError(f"unknown optimizer {self.optimizer!r}; choose 'sgd' or 'adamw'")
+
+
+def default_recipe(data: Dataset, architecture: Architecture, epochs: int | None = None) -> Recipe:
+    """A recipe that suits the data and the architecture; ``epochs`` overrides its length."""
+    tiny, is_vit = data.train_x.shape[-1] < 16, architecture.name == "vit"
+    augmentation = Augmentation() if tiny else Augmentation(shift=4, flip=True)
+    length = epochs or ((25 if is_vit else 12) if tiny else 30)
+    if is_vit:
+        lr = 1e-4 if architecture.size == "vit_b_16" else 3e-3 if tiny else 1e-3
+        return Recipe(length, lr, 64, 0.5 if tiny else 0.05, "adamw", augmentation=augmentation)
+    return Recipe(length, 0.1, 64, 5e-3 if tiny else 5e-4, augmentation=augmentation)

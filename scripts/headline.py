@@ -1,0 +1,37 @@
+"""The headline comparison: forgetting digit 3, as a table and a figure under build/.
+
+Original, retrained (gold), LFSSD and SSD on the embedded digits, class 3, ResNet18 of width 16,
+seed 0, default settings. ``--docs`` also renews the figure that the README shows.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from lfssd_nb import data, experiment, figures, scenarios
+from lfssd_nb.models import Architecture
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    figures.use_style()
+    digits = data.load("digits", device="cpu")
+    done = experiment.compare(digits, scenarios.forget_class(digits, 3), Architecture("resnet18", width=16))
+    path = ROOT / "build" / "headline.png"
+    path.parent.mkdir(exist_ok=True)
+    figures.headline(done.table, "digit 3", digits.source).savefig(path, dpi=110)
+    if "--docs" in sys.argv:
+        (ROOT / "docs").mkdir(exist_ok=True)
+        shutil.copy(path, ROOT / "docs" / "headline.png")
+    print("\nForgetting digit 3 (accuracies in %, mia: share of the forget set called members)\n")
+    print(done.table.rename(index=figures.LABELS).round(2).to_string())
+    print(f"\nfigure: {path}")
+
+
+if __name__ == "__main__":
+    main()
