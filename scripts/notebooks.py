@@ -6,6 +6,8 @@ refresh  writes every .ipynb anew from notebooks/text/*.md and executes it in pl
 Names as further arguments choose single notebooks: ``refresh 02`` or ``run 00 03``.
 """
 
+import base64
+import io
 import os
 import sys
 import time
@@ -15,6 +17,7 @@ import jupytext
 import nbformat
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import ExecutePreprocessor
+from PIL import Image
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +32,18 @@ def execute(notebook: nbformat.NotebookNode) -> None:
     )
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", {}):
+                output["data"]["image/png"] = smaller(output["data"]["image/png"])
     notebook.metadata = nbformat.from_dict(KERNEL | {"language_info": {"name": "python"}})
+
+
+def smaller(png: str) -> str:
+    """A base64 PNG with a palette of 128 colours: a third of the size, the same to the eye."""
+    buffer = io.BytesIO()
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    picture.quantize(128, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def from_text(path: Path) -> nbformat.NotebookNode:

@@ -63,7 +63,8 @@ def test_json_has_the_documented_units(forget):
 
 
 def test_gold_has_never_seen_the_class(forget):
-    assert forget("--epochs 4")["gold"]["forget_test_acc"] == 0
+    result = forget("--subset 400 --epochs 6")
+    assert result["original"]["forget_test_acc"] > 50 and result["gold"]["forget_test_acc"] == 0
 
 
 def test_without_json_the_result_alone_is_printed(capsys):
