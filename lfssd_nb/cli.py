@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"written to {args.json}", file=sys.stderr)
         else:
             print(text, end="")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ArithmeticError) as error:
         print(f"lfssd-nb: error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -84,15 +84,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def forget(args: argparse.Namespace) -> dict:
     """The ``forget`` command: original, unlearned and gold model, measured; see the README."""
-    if args.method not in unlearn.METHODS:  # before anything is trained
-        raise ValueError(f"unknown method {args.method!r}; choose one of {', '.join(unlearn.METHODS)}")
-    if (args.alpha is not None and not args.alpha > 0) or not args.lam >= 0:
-        raise ValueError(f"alpha must be > 0 and lam >= 0, got {args.alpha} and {args.lam}")
-    if args.reduction == "batch" and args.alpha is None:
-        raise ValueError("--reduction batch has no scale-free alpha: give --alpha (published: 3.5 to 50)")
+    batch_size = 64 if args.batch_size is None and args.reduction == "batch" else args.batch_size
+    options = dict(alpha=args.alpha, lam=args.lam, reduction=args.reduction, batch_size=batch_size)
+    unlearn.check(args.method, **options)
     architecture = Architecture(args.arch, args.width)
     loaded = data.load(args.data, args.data_root, args.device)
-    if args.subset:
+    if args.subset is not None:
         loaded = loaded.subset(args.subset, args.seed)
     if args.scenario == "subclass" and loaded.train_sub is None:
         loaded = loaded.coarsen()
@@ -102,8 +99,6 @@ def forget(args: argparse.Namespace) -> dict:
         epochs = CPU_EPOCHS
         print(f"training for {epochs} epochs because this is a CPU; --epochs changes it", file=sys.stderr)
     recipe = default_recipe(loaded, architecture, epochs)
-    batch_size = args.batch_size or (64 if args.reduction == "batch" else None)
-    options = dict(alpha=args.alpha, lam=args.lam, reduction=args.reduction, batch_size=batch_size)
     done = compare(
         loaded, scenario, architecture, {args.method: options}, args.seed, recipe, gold=not args.no_gold
     )

@@ -55,18 +55,17 @@ def dampen(
     Raises ``ValueError`` for alpha <= 0, lam < 0, importances that are NaN, infinite, negative, of
     another model or of different kinds, and for a D_f that cannot be inside D.
     """
-    if not (alpha > 0 and math.isfinite(alpha)):
-        raise ValueError(f"alpha must be positive and finite, got {alpha}; try 0.4 * N / N_f")
-    if not (lam >= 0 and math.isfinite(lam)):
-        raise ValueError(f"lam (lambda) must be non-negative and finite, got {lam}; the papers use 1")
+    check_settings(alpha, lam)
     _check_pair(forget, full)
     i_f, i_d = (i.mean if isinstance(i, Importance) else i for i in (forget, full))
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     for what, values in (("forget", i_f), ("full", i_d)):
         check_same_parameters(values, trainable, f"the {what} importance")
         check_finite(values, what)
-        if any(bool((v < 0).any()) for v in values.values()):
-            raise ValueError(f"the {what} importance has negative values; importances are >= 0")
+        for name, value in values.items():
+            if bool((value < 0).any()):
+                lowest = f"the {what} importance of {name!r} is negative ({float(value.min()):g})"
+                raise ValueError(f"{lowest}; an importance is a mean of squares or absolute values")
     result, rows = copy.deepcopy(model), []
     with torch.no_grad():
         for name, p in result.named_parameters():
@@ -83,6 +82,14 @@ def dampen(
     return result, pd.DataFrame(rows, columns=columns)
 
 
+def check_settings(alpha: float | None, lam: float) -> None:
+    """Raises ``ValueError`` unless alpha > 0 (None: a default is taken) and lam >= 0, both finite."""
+    if alpha is not None and not (alpha > 0 and math.isfinite(alpha)):
+        raise ValueError(f"alpha must be positive and finite, got {alpha}; try 0.4 * N / N_f")
+    if not (lam >= 0 and math.isfinite(lam)):
+        raise ValueError(f"lam (lambda) must be non-negative and finite, got {lam}; the papers use 1")
+
+
 def _check_pair(forget, full) -> None:
     if not (isinstance(forget, Importance) and isinstance(full, Importance)):
         return
@@ -91,7 +98,8 @@ def _check_pair(forget, full) -> None:
         raise ValueError(f"importances of different kinds, {kinds[0]} and {kinds[1]}; re-compute one")
     if forget.samples > full.samples:
         raise ValueError(
-            f"the forget set ({forget.samples} samples) is not inside D ({full.samples} samples)"
+            f"the forget set ({forget.samples} samples) is not inside D ({full.samples} samples): "
+            "pass I(D_f) first and I(D), over the full training set, second"
         )
     check_same_parameters(forget.sums, full.sums, "the forget importance")
     if forget.reduction == "sample":

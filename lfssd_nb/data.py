@@ -88,16 +88,15 @@ class Dataset:
         total = len(self.train_y)
         if not 0 < n <= total:
             raise ValueError(f"subset of {n} images is not possible: {self.name!r} has {total}")
+        n_classes = len(self.subclasses or self.classes)
+        if n < n_classes:
+            raise ValueError(f"a subset of {n} images cannot hold all {n_classes} classes; take more")
         if n == total:
             return self
         parts = {}
-        for split in ("train", "test"):
+        for split, size in (("train", n), ("test", max(1, round(n * len(self.test_y) / total)))):
             x, y, sub = (getattr(self, f"{split}_{k}") for k in ("x", "y", "sub"))
-            finest = (y if sub is None else sub).cpu()
-            keep, _ = train_test_split(
-                np.arange(len(y)), train_size=n / total, random_state=seed, stratify=finest
-            )
-            keep = torch.from_numpy(np.sort(keep)).to(self.device)
+            keep = _stratified(y if sub is None else sub, size, torch.Generator().manual_seed(seed))
             parts |= {f"{split}_x": x[keep], f"{split}_y": y[keep]}
             parts |= {f"{split}_sub": None if sub is None else sub[keep]}
         return replace(self, source=f"{self.source}; {n} of {total} training images", **parts)
@@ -129,10 +128,29 @@ def load(name: str, root: str | Path | None = None, device: str | torch.device |
     """
     if name not in NAMES:
         raise ValueError(f"unknown data set {name!r}; choose one of {', '.join(NAMES)}")
+    device = torch.device(_usable(device) if device else devices.best())
     if name in COARSE_OF:
         return load(COARSE_OF[name], root, device).coarsen()
     arrays = _digits() if name == "digits" else sources.arrays(name, data_root(root))
-    return _to_dataset(name, arrays, torch.device(device or devices.best()))
+    return _to_dataset(name, arrays, device)
+
+
+def _usable(device: str | torch.device) -> str | torch.device:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {str(device)!r} cannot be used here ({error}); try 'cpu'") from error
+    return device
+
+
+def _stratified(labels: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """n positions (in order) with every class in its share, to within one sample."""
+    order = torch.randperm(len(labels), generator=generator).to(labels.device)
+    counts = torch.bincount(labels)
+    by_class = order[labels[order].argsort(stable=True)]  # every class as one run, shuffled inside
+    starts = (counts.cumsum(0) - counts)[labels[by_class]]
+    turn = torch.arange(len(labels), device=labels.device) - starts  # 0, 1, ... within the class
+    return by_class[((turn + 0.5) / counts[labels[by_class]]).argsort(stable=True)[:n]].sort().values
 
 
 def _digits() -> dict:
@@ -154,7 +172,7 @@ def _to_dataset(name: str, arrays: dict, device: torch.device) -> Dataset:
         for split in ("train", "test")
     }
     mean = x["train"].mean(dim=(0, 2, 3)).view(1, -1, 1, 1)
-    std = x["train"].std(dim=(0, 2, 3)).view(1, -1, 1, 1)
+    std = x["train"].std(dim=(0, 2, 3)).clamp(min=1e-3).view(1, -1, 1, 1)
     y = {
         split: torch.from_numpy(arrays[f"{split}_label"].astype(np.int64)).to(device)
         for split in ("train", "test")

@@ -38,8 +38,7 @@ def evaluate(model: nn.Module, data: Dataset, scenario: Scenario) -> dict[str, f
 
 def forget(method: str, model: nn.Module, data: Dataset, scenario: Scenario, **options) -> Unlearned:
     """Runs LFSSD or SSD (by name) on a scenario. Options: those of `unlearn.lfssd`."""
-    if method not in unlearn.METHODS:
-        raise ValueError(f"unknown method {method!r}; choose one of {', '.join(unlearn.METHODS)}")
+    unlearn.check(method, **options)
     x, y = data.train_x, data.train_y
     if method == "lfssd":
         return unlearn.lfssd(model, x[scenario.forget], x, **options)
@@ -61,6 +60,8 @@ def compare(
     both at their defaults). Trained models come from the cache if they are there.
     """
     methods = {"lfssd": {}, "ssd": {}} if methods is None else methods
+    for method, options in methods.items():
+        unlearn.check(method, **options)
     seconds: dict[str, float] = {}
     with _timed(seconds, "train"):
         models = {"original": trained(data, architecture, recipe, seed)}

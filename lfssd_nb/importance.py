@@ -79,6 +79,8 @@ class Importance:
     def load(path: str | Path, device: str | torch.device = "cpu") -> Importance:
         """Reads what `save` wrote. Raises ``store.CorruptFile`` if a byte of it has changed."""
         sums, about = store.load(path, device)
+        if about.keys() != {"count", "samples", "estimator", "reduction"}:
+            raise store.CorruptFile(f"{path} holds no importance; save one with Importance.save")
         return Importance(sums, **about)
 
 
@@ -127,6 +129,8 @@ def fisher(
     batches. Everything else as in `sensitivity`. The square of the gradient of the *observed*
     label's loss makes this the empirical Fisher, not the true one (Kunstner et al. 2019).
     """
+    if labels is not None and not isinstance(data, Tensor):
+        raise ValueError("a loader brings its own labels: leave `labels` out, or pass inputs as a tensor")
     if isinstance(data, Tensor) and (labels is None or len(labels) != len(data)):
         got = "none" if labels is None else len(labels)
         raise ValueError(f"the Fisher importance of {len(data)} inputs needs as many labels; got {got}")
@@ -135,7 +139,7 @@ def fisher(
 
 def check_same_parameters(mine: dict[str, Tensor], theirs: dict[str, Tensor], what: str) -> None:
     """Raises ``ValueError`` unless both have the same names and shapes."""
-    for name in mine.keys() | theirs.keys():
+    for name in (*mine, *(name for name in theirs if name not in mine)):
         a, b = (tuple(d[name].shape) if name in d else "absent" for d in (mine, theirs))
         if a != b:
             raise ValueError(
@@ -163,11 +167,16 @@ _ESTIMATORS = {  # name: (sum over samples, mean over a batch, what is done to a
 }
 
 
-def _importance(model, data, labels, estimator, reduction, batch_size, method, show) -> Importance:
+def check_options(reduction: str = "sample", batch_size: int | None = None) -> None:
+    """Raises ``ValueError`` for an unknown reduction or an impossible batch size."""
     if reduction not in ("sample", "batch"):
         raise ValueError(f"unknown reduction {reduction!r}; choose 'sample' or 'batch'")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+
+
+def _importance(model, data, labels, estimator, reduction, batch_size, method, show) -> Importance:
+    check_options(reduction, batch_size)
     if isinstance(data, Tensor):
         if reduction == "batch" and batch_size is None:
             raise ValueError("reduction='batch' depends on the batch size: give batch_size (64 as published)")
@@ -188,11 +197,11 @@ def _importance(model, data, labels, estimator, reduction, batch_size, method, s
     }
     batches = (_tensors(batch, columns, device) for batch in progress(data, estimator, show))
     count = samples = 0
-    with evaluating(model):
+    with evaluating(model), torch.enable_grad():
         batches = iter(batches)
         first = next(batches, None)
         if first is None or not len(first[0]):
-            raise ValueError("there are no samples: the importance of an empty set is undefined")
+            raise ValueError("there are no samples: an empty set has no importance; pass at least one")
         add = PerSample(model, total_score, first, method) if reduction == "sample" else None
         for batch in chain([first], batches):
             if add:

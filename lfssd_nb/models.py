@@ -7,7 +7,7 @@ from torch import nn
 
 from .data import Dataset
 from .resnet import ResNet18
-from .vit import vit
+from .vit import SIZES, vit
 
 NAMES = ("resnet18", "vit")
 
@@ -24,6 +24,8 @@ class Architecture:
     def __post_init__(self):
         if self.name not in NAMES:
             raise ValueError(f"unknown architecture {self.name!r}; choose one of {', '.join(NAMES)}")
+        if self.size not in (None, *SIZES, "vit_b_16"):
+            raise ValueError(f"unknown ViT size {self.size!r}; choose {', '.join(SIZES)} or vit_b_16")
         if self.width < 1:
             raise ValueError(f"width must be at least 1, got {self.width}")
 

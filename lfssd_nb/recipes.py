@@ -32,7 +32,8 @@ def default_recipe(data: Dataset, architecture: Architecture, epochs: int | None
     """A recipe that suits the data and the architecture; ``epochs`` overrides its length."""
     tiny, is_vit = data.train_x.shape[-1] < 16, architecture.name == "vit"
     augmentation = Augmentation() if tiny else Augmentation(shift=4, flip=True)
-    length = epochs or ((25 if is_vit else 12) if tiny else 30)
+    if (length := epochs) is None:
+        length = (25 if is_vit else 12) if tiny else 30
     if is_vit:
         lr = 1e-4 if architecture.size == "vit_b_16" else 3e-3 if tiny else 1e-3
         return Recipe(length, lr, 64, 0.5 if tiny else 0.05, "adamw", augmentation=augmentation)

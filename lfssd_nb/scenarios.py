@@ -43,7 +43,7 @@ def from_index(
     n = len(data.train_y)
     forget = torch.as_tensor(forget, device=data.device).long()
     if not len(forget):
-        raise ValueError(f"the forget set is empty ({kind} {target}): there is nothing to forget")
+        raise ValueError(f"the forget set is empty ({kind} {target or 'scenario'}): name at least one sample")
     if int(forget.min()) < 0 or int(forget.max()) >= n:
         raise ValueError(
             f"the forget set is not inside D: positions {int(forget.min())} to {int(forget.max())}, "

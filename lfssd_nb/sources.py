@@ -10,7 +10,6 @@ cifar100 ``train_fine``, ``train_coarse``, ...); ``names``, a JSON object of lis
 import io
 import json
 import pickle
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -49,13 +48,17 @@ def _read(path: Path, name: str) -> dict:
             found[f"{split}_label"] = labels = raw[f"{split}_{label}"]
             if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(labels):
                 raise ValueError(f"{split}_images {images.dtype}{images.shape}, {len(labels)} labels")
-            if labels.max() >= len(found["classes"]):
-                raise ValueError(f"label {labels.max()} but only {len(found['classes'])} class names")
+            if labels.ndim != 1 or labels.dtype.kind not in "iu":
+                raise ValueError(f"{split} labels {labels.dtype}{labels.shape} are no list of class numbers")
+            if labels.min() < 0 or labels.max() >= len(found["classes"]):
+                raise ValueError(
+                    f"labels {labels.min()} to {labels.max()} for {len(found['classes'])} class names"
+                )
         if name == "cifar100":
             tree = dict(zip(raw["train_fine"].tolist(), raw["train_coarse"].tolist(), strict=True))
             found["parents"] = [tree[k] for k in range(len(tree))]
             found["superclasses"] = names["coarse"]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged archive can fail in any of a dozen ways
         raise ValueError(f"{path} is damaged or incomplete ({error}); {remedy}") from error
     return found
 

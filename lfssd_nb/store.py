@@ -7,8 +7,7 @@ SHA-256 of names, types, shapes and bytes of all tensors and of the settings.
 import hashlib
 import json
 import os
-import tempfile
-from contextlib import suppress
+import uuid
 from pathlib import Path
 
 import safetensors
@@ -36,12 +35,14 @@ def write(path: str | Path, payload: bytes) -> None:
 
     Raises ``OSError`` with the path and the remedy when the disk is full or not writable.
     """
-    path = Path(path)
-    temporary = None
+    path = Path(path).resolve()
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        path.write_bytes(payload)  # /dev/stdout, a pipe: nothing to preserve
+        return
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            temporary = file.name
+        with temporary.open("xb") as file:
             file.write(payload)
             file.flush()
             os.fsync(file.fileno())
@@ -50,12 +51,10 @@ def write(path: str | Path, payload: bytes) -> None:
         raise OSError(
             error.errno,
             f"could not write {path} ({error.strerror}); the file that was there is untouched: "
-            "free some space, or point LFSSD_CACHE and LFSSD_DATA to another disk",
+            "free some space or choose another place (LFSSD_CACHE, LFSSD_DATA)",
         ) from error
     finally:
-        if temporary:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
 
 
 def save(path: str | Path, tensors: dict[str, Tensor], about: dict) -> None:

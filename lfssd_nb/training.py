@@ -1,6 +1,7 @@
 """One way to train a classifier: one-cycle learning rate, seeded, on tensors; cached on disk."""
 
 import os
+import warnings
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -95,7 +96,7 @@ def trained(
 
     The cache key is a hash of the very training tensors, the architecture, the recipe, the seed,
     the kind of device and the code, so that a changed input is never served from an old file. A
-    damaged file is trained again and replaced.
+    damaged file is trained again and replaced; if it cannot be written, a warning says so.
     """
     recipe = recipe or default_recipe(data, architecture)
     x, y = (data.train_x, data.train_y) if index is None else (data.train_x[index], data.train_y[index])
@@ -111,5 +112,8 @@ def trained(
         model.load_state_dict(store.load(path, data.device)[0])
         return model.eval()
     fit(model, x, y, recipe, seed, show)
-    store.save(path, model.state_dict(), about)
+    try:
+        store.save(path, model.state_dict(), about)
+    except OSError as error:  # a full disk must not cost the training
+        warnings.warn(f"the trained model was not cached: {error}", stacklevel=2)
     return model

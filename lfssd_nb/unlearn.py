@@ -12,14 +12,16 @@ from dataclasses import dataclass
 import pandas as pd
 from torch import nn
 
-from .dampening import dampen
-from .importance import Data, Importance, fisher, sensitivity
+from .dampening import check_settings, dampen
+from .importance import Data, Importance, check_options, fisher, sensitivity
 
 # alpha' = alpha N_f / N of per-sample importance, tuned on the digits (notebook 03)
 DEFAULT_SCALE = {"lfssd": 0.4, "ssd": 0.65}
 # Transformers want half of it; the published SSD settings, 10 and 5, halve it too (FIELD section 2)
 ATTENTION_SCALE = 0.5
-METHODS = tuple(DEFAULT_SCALE)
+ESTIMATORS = {"lfssd": "sensitivity", "ssd": "fisher"}
+METHODS = tuple(ESTIMATORS)
+NO_SCALE = "batch-mean importance has no scale-free alpha: give alpha (published: 3.5 to 50)"
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,25 @@ def ssd(
     return _unlearn("ssd", model, forget, full, alpha, lam, estimate)
 
 
+def check(method: str, alpha: float | None = None, lam: float = 1.0, **options) -> None:
+    """Raises ``ValueError`` for an unknown method or impossible settings, before any work is done."""
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
+    check_settings(alpha, lam)
+    check_options(options.get("reduction", "sample"), options.get("batch_size"))
+    if alpha is None and options.get("reduction") == "batch":
+        raise ValueError(NO_SCALE)
+
+
 def _unlearn(method: str, model, forget, full, alpha, lam, estimate: Callable) -> Unlearned:
-    if alpha is not None and not alpha > 0:  # before the importances are paid for
-        raise ValueError(f"alpha must be positive, got {alpha}; leave it out for the default")
+    check_settings(alpha, lam)  # before the importances are paid for
     i_f, i_d = (s if isinstance(s, Importance) else estimate(s) for s in (forget, full))
+    for given in (i_f, i_d):
+        if given.estimator != ESTIMATORS[method]:
+            raise ValueError(f"{method} needs {ESTIMATORS[method]} importances, got {given.estimator}")
     if alpha is None:
         if i_f.reduction != "sample":
-            raise ValueError("batch-mean importance has no scale-free alpha: give alpha (FIELD: 3.5 to 10)")
+            raise ValueError(NO_SCALE)
         alpha = default_alpha(method, model, i_d.samples, i_f.samples)
     dampened, report = dampen(model, i_f, i_d, alpha, lam)
     return Unlearned(dampened, report, i_f, i_d, alpha, lam)

@@ -72,7 +72,7 @@ def with_value(importance: Importance, value: float) -> dict[str, torch.Tensor]:
 
 
 def test_empty_forget_set_in_a_scenario(digits):
-    with refuses(ValueError, "forget set is empty .*custom.*nothing to forget"):
+    with refuses(ValueError, "forget set is empty .*custom.*name at least one"):
         scenarios.from_index(digits, torch.tensor([]))
 
 
@@ -163,8 +163,8 @@ def test_impossible_subset(digits, n):
 
 
 def test_a_subset_too_small_for_every_class_names_the_number_asked_for(digits):
-    with refuses(ValueError, r"\b12\b"):
-        digits.subset(12)
+    with refuses(ValueError, r"subset of 7 images .* 10 classes"):
+        digits.subset(7)
 
 
 def test_unknown_scenario(digits):
@@ -205,7 +205,7 @@ def test_no_width():
 
 
 def test_unknown_size_of_vit(digits):
-    with refuses(ValueError, "unknown ViT size 'huge'; choose from .*micro.*small.*vit_b_16"):
+    with refuses(ValueError, "unknown ViT size 'huge'; choose .*micro.*small.*vit_b_16"):
         models.build(models.Architecture("vit", size="huge"), digits)
 
 
@@ -251,7 +251,7 @@ def test_importance_that_is_not_finite(model, i_f, i_d, which, value):
 @pytest.mark.parametrize("which", ["forget", "full"])
 def test_negative_importance(model, i_f, i_d, which):
     pair = {"forget": i_f.mean, "full": i_d.mean} | {which: with_value(i_d, -0.25)}
-    with refuses(ValueError, f"{which} importance has negative values", model):
+    with refuses(ValueError, rf"the {which} importance of .* is negative \(-", model):
         dampen(model, **pair, alpha=2)
 
 
@@ -332,7 +332,7 @@ def test_alpha_must_be_positive(model, i_f, i_d, alpha):
 
 @pytest.mark.parametrize("alpha", [0, -1.5, NAN])
 def test_alpha_is_checked_before_the_importances_are_paid_for(model, alpha):
-    with refuses(ValueError, f"alpha must be positive, got {alpha}; leave it out", model):
+    with refuses(ValueError, f"alpha must be positive and finite, got {alpha}; try", model):
         lfssd(model, "never looked at", "never looked at", alpha)
 
 
@@ -490,9 +490,9 @@ def test_truncated_data(prepare, tmp_path, damage):
         ({"names": None}, "names"),
         ({"names": "{"}, ""),
         ({"names": '["cat", "dog"]'}, ""),
-        ({"names": '{"label": ["cat", "dog"]}'}, "label 9 but only 2 class names"),
+        ({"names": '{"label": ["cat", "dog"]}'}, "labels 0 to 9 for 2 class names"),
         ({"train_label": np.arange(199) % 10}, "199 labels"),
-        ({"train_label": np.arange(200) % 10 - 1}, "label -1"),
+        ({"train_label": np.arange(200) % 10 - 1}, "labels -1 to 8 for 10"),
         ({"train_images": np.zeros((200, 32, 32, 3))}, "float64"),
     ],
 )
@@ -572,11 +572,21 @@ def test_a_failed_save_leaves_the_old_importance(
         i_d.save(path)
 
 
-@FAILURES
 @STEPS
-def test_a_failed_save_of_a_model_leaves_no_file(few, own_cache, monkeypatch, step, failure, error, message):
-    monkeypatch.setattr(os, step, failure)
-    with refuses(error, message, folder=own_cache):
+def test_a_full_disk_costs_the_cache_and_not_the_model(few, own_cache, monkeypatch, step):
+    message = "not cached: .*could not write .*untouched: free some space"
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match=message):
+        patch.setattr(os, step, full_disk)
+        model = trained(few, SMALL, SHORT)
+    assert not [path for path in own_cache.glob("**/*") if path.is_file()]
+    again = trained(few, SMALL, SHORT).state_dict()
+    assert all(torch.equal(v, again[k]) for k, v in model.state_dict().items())
+
+
+@STEPS
+def test_an_interrupted_save_of_a_model_leaves_no_file(few, own_cache, monkeypatch, step):
+    monkeypatch.setattr(os, step, interrupted)
+    with refuses(KeyboardInterrupt, "", folder=own_cache):
         trained(few, SMALL, SHORT)
 
 
@@ -671,13 +681,13 @@ def test_after_sigkill_a_half_written_file_is_never_read(killed, few):
         ("--arch resnet", "unknown architecture 'resnet'; choose one of resnet18, vit"),
         ("--width 0", "width must be at least 1, got 0"),
         ("--method sdd", "unknown method 'sdd'; choose one of lfssd, ssd"),
-        ("--alpha 0", "alpha must be > 0 .*got 0.0"),
-        ("--alpha nan", "alpha must be > 0 .*got nan"),
+        ("--alpha 0", "alpha must be positive .*got 0.0"),
+        ("--alpha nan", "alpha must be positive .*got nan"),
         ("--alpha inf", "alpha must be .*got inf"),
-        ("--lam -1", "lam >= 0, got .*-1.0"),
+        ("--lam -1", "lam .*must be non-negative .*got -1.0"),
         ("--lam inf", "lam.* must be .*got inf"),
         ("--reduction mean", "unknown reduction 'mean'; choose 'sample' or 'batch'"),
-        ("--reduction batch", "give --alpha"),
+        ("--reduction batch", "give alpha"),
         ("--subset 0", "subset of 0 images is not possible"),
         ("--subset -5", "subset of -5 images is not possible"),
         ("--epochs 0", "epochs >= 1"),
@@ -706,8 +716,11 @@ def test_no_network_on_the_command_line(no_network, capsys, tmp_path):
 
 def test_full_disk_on_the_command_line(capsys, own_cache, monkeypatch):
     monkeypatch.setattr(os, "fsync", full_disk)
-    assert cli.main(["forget", *QUICK.split()]) == 2
-    assert re.fullmatch("lfssd-nb: error: .*could not write .*free some space.*\n", capsys.readouterr().err)
+    out = own_cache / "out.json"
+    with pytest.warns(UserWarning, match="not cached"):
+        assert cli.main(["forget", *QUICK.split(), "--json", str(out)]) == 2
+    assert re.search("lfssd-nb: error: .*could not write .*free some space.*\n", capsys.readouterr().err)
+    assert not [path for path in own_cache.glob("**/*") if path.is_file()]
 
 
 def test_a_program_that_is_called_wrongly_shows_no_traceback(tmp_path):
