@@ -11,6 +11,7 @@ from .experiment import compare
 from .models import Architecture
 from .training import default_recipe
 
+SCALES = unlearn.DEFAULT_SCALE.items()
 CPU_EPOCHS = 3  # colour images on a CPU: a demonstration in minutes, not a good classifier
 
 
@@ -45,8 +46,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--alpha", type=float,
         help="selection: weights with I_f > alpha * I_D (default, per sample: "
-        + ", ".join(f"{scale} * N / N_f for {name}" for name, scale in unlearn.DEFAULT_SCALE.items())
-        + ", half of it for a vit)",
+        + "; ".join(f"{name}: {net} * N / N_f, {vit} on a vit" for name, (net, vit) in SCALES)
+        + ")",
     )  # fmt: skip
     p.add_argument("--lam", type=float, default=1.0, help="dampening: factor min(lam * I_D / I_f, 1)")
     p.add_argument(

@@ -38,9 +38,8 @@ def fit(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show:
     else:
         optimizer = torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
     sizes = [size for size in map(len, torch.arange(len(x)).split(recipe.batch_size)) if size > 1]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.lr, total_steps=recipe.epochs * len(sizes), pct_start=0.25
-    )
+    total_steps = max(5, recipe.epochs * len(sizes))  # OneCycleLR divides by 0 on four steps
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=total_steps, pct_start=0.25)
     memory_format = _memory_format(model)
     model.train().to(memory_format=memory_format)
     for _ in progress(range(recipe.epochs), f"training on {len(x)} images", show):

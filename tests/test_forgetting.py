@@ -1,0 +1,182 @@
+"""The claim of the project, measured: a class goes, the rest stays, over training seeds."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from lfssd_nb import experiment, gold, membership, metrics, models, scenarios, training
+from lfssd_nb.models import Architecture
+from lfssd_nb.recipes import Recipe
+
+SEEDS = range(5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("name", "points"), [("resnet18", 2), ("vit", 4)])
+def test_lfssd_forgets_digit_3_at_its_default_and_keeps_the_rest(digits, name, points, seed):
+    scenario = scenarios.forget_class(digits, 3)
+    model = training.trained(digits, Architecture(name, width=16), seed=seed)
+    done = experiment.forget("lfssd", model, digits, scenario)
+    before, after = (metrics.accuracies(m, digits, scenario) for m in (model, done.model))
+    assert before["forget_test_acc"] > 90 and before["retain_test_acc"] > 90
+    assert after["forget_test_acc"] <= 5
+    assert after["retain_test_acc"] > before["retain_test_acc"] - points
+
+
+def test_ssd_forgets_digit_3_too(digits):
+    scenario = scenarios.forget_class(digits, 3)
+    model = training.trained(digits, Architecture("resnet18", width=16), seed=0)
+    after = metrics.accuracies(experiment.forget("ssd", model, digits, scenario).model, digits, scenario)
+    assert after["forget_test_acc"] <= 5 and after["retain_test_acc"] > 96
+
+
+def test_training_repeats_bit_for_bit_and_seeds_matter(few):
+    recipe, architecture = Recipe(epochs=2), Architecture("resnet18", width=8)
+    fit = [
+        training.fit(
+            models.build(architecture, few, seed), few.train_x, few.train_y, recipe, seed, show=False
+        )
+        for seed in (0, 0, 1)
+    ]
+    weights = [torch.cat([p.flatten() for p in m.parameters()]) for m in fit]
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+def test_a_cached_model_is_the_trained_one(few, own_cache, monkeypatch):
+    recipe, architecture = Recipe(epochs=1), Architecture("resnet18", width=8)
+    first = training.trained(few, architecture, recipe)
+    monkeypatch.setattr(training, "fit", None)  # a second training would fail
+    second = training.trained(few, architecture, recipe)
+    assert all(torch.equal(v, second.state_dict()[k]) for k, v in first.state_dict().items())
+    with pytest.raises(TypeError):
+        training.trained(few, architecture, recipe, seed=1)
+
+
+def test_gold_starts_anew_and_never_sees_the_forget_set(few, monkeypatch):
+    scenario = scenarios.forget_class(few, 3)
+    recipe, architecture = Recipe(epochs=1), Architecture("resnet18", width=8)
+    seen = []
+    fit = training.fit
+    monkeypatch.setattr(
+        training, "fit", lambda m, x, y, *rest: seen.append((len(x), y)) or fit(m, x, y, *rest)
+    )
+    one, two = gold.retrained(few, scenario, architecture, recipe, seeds=(11, 12))
+    assert [n for n, _ in seen] == [len(scenario.retain)] * 2 and all(3 not in y for _, y in seen)
+    original = training.trained(few, architecture, recipe, seed=0)
+    for a, b in ((one, two), (one, original)):
+        shared = [k for k, p in a.named_parameters() if torch.equal(p, b.get_parameter(k)) and p.ndim > 1]
+        assert shared == []
+
+
+# ---- metrics
+
+
+def test_accuracy_is_a_mean_over_samples_whatever_the_batches(few, tiny):
+    x, y = few.test_x, few.test_y
+    hits = [float(tiny(x[n : n + 1]).argmax() == y[n]) for n in range(len(y))]
+    assert metrics.accuracy(tiny, x, y) == pytest.approx(100 * sum(hits) / len(y))
+    assert torch.equal(metrics.logits(tiny, x, batch_size=7).argmax(1), metrics.logits(tiny, x).argmax(1))
+    assert math.isnan(metrics.accuracy(tiny, x[:0], y[:0]))
+
+
+def test_accuracy_per_class_agrees_with_accuracy(digits, tiny):
+    found = metrics.accuracy_per_class(tiny, digits.test_x, digits.test_y, 10)
+    of_three = digits.test_y == 3
+    assert float(found[3]) == pytest.approx(
+        metrics.accuracy(tiny, digits.test_x[of_three], digits.test_y[of_three])
+    )
+
+
+def test_entropy_is_exact_where_a_probability_vanishes():
+    z = torch.tensor([[0.0, 0.0], [1000.0, 0.0], [0.0, 1000.0]])
+    assert torch.allclose(membership.entropy(z), torch.tensor([math.log(2), 0, 0], dtype=torch.float64))
+
+
+def test_the_attack_knows_nothing_of_an_untrained_model(digits, tiny):
+    """Members and non-members are exchangeable for a model that was trained on neither."""
+    attack = membership.entropy_attack(tiny, digits, scenarios.forget_class(digits, 3))
+    # 200 members against 200 non-members: the standard error of the AUC is 0.029
+    assert abs(attack.auc - 0.5) < 3 * 0.029
+
+
+def test_the_attack_finds_members_that_give_themselves_away(digits):
+    """A model that is certain about D and undecided about everything else."""
+
+    class Memory(torch.nn.Module):
+        def __init__(self, known):
+            super().__init__()
+            self.known = {row.numpy().tobytes() for row in known}
+
+        def forward(self, x):
+            certain = torch.tensor([row.numpy().tobytes() in self.known for row in x])
+            return certain[:, None] * 20.0 * torch.eye(10)[0]
+
+    scenario = scenarios.forget_class(digits, 3)
+    remembers = membership.entropy_attack(Memory(digits.train_x), digits, scenario)
+    forgot = membership.entropy_attack(Memory(digits.train_x[scenario.retain]), digits, scenario)
+    assert remembers.mia == 1 and remembers.auc > 0.99 and remembers.balanced_accuracy > 0.99
+    assert forgot.mia == 0 and forgot.auc > 0.99
+
+
+def test_the_attack_is_scored_on_samples_it_was_not_fitted_on(digits, tiny, monkeypatch):
+    fitted, scored = [], []
+    real = membership.LogisticRegression
+
+    class Spy(real):
+        def fit(self, x, y):
+            fitted.append(x)
+            return super().fit(x, y)
+
+        def decision_function(self, x):
+            scored.append(x)
+            return super().decision_function(x)
+
+    monkeypatch.setattr(membership, "LogisticRegression", Spy)
+    monkeypatch.setattr(membership, "entropy", lambda z: torch.arange(len(z)) + z.sum().double() % 1)
+    membership.entropy_attack(tiny, digits, scenarios.forget_class(digits, 3))
+    on_halves = next(x for x in scored if len(x) == len(fitted[0]))
+    both = set(fitted[0][:, 0]) & set(on_halves[:, 0])
+    assert len(both) == 0 and len(fitted[0]) + len(on_halves) == 2 * min(len(digits.test_y), 1255)
+
+
+# ---- scenarios
+
+
+@pytest.mark.parametrize("kind", scenarios.KINDS)
+def test_a_scenario_partitions_train_and_test(digits, kind):
+    chosen = digits.coarsen() if kind == "subclass" else digits
+    scenario = scenarios.make(chosen, kind, 8, seed=5)
+    for forget, retain, total in (
+        (scenario.forget, scenario.retain, 1397),
+        (scenario.test_forget, scenario.test_retain, 400),
+    ):
+        assert torch.equal(torch.cat([forget, retain]).sort().values, torch.arange(total))
+    labels = {"class": chosen.train_y, "subclass": chosen.train_sub}.get(kind)
+    if labels is None:
+        assert len(scenario.forget) == 8 and not len(scenario.test_forget)
+    else:
+        assert set(labels[scenario.forget].tolist()) == {8} and 8 not in labels[scenario.retain]
+    assert scenario.ceiling == pytest.approx(1397 / len(scenario.forget))
+
+
+def test_names_and_numbers_choose_the_same_class(digits):
+    by_name, by_number = scenarios.forget_class(digits, "3"), scenarios.forget_class(digits, 3)
+    assert torch.equal(by_name.forget, by_number.forget)
+
+
+def test_random_scenarios_repeat_with_their_seed(digits):
+    one, same, other = (scenarios.forget_random(digits, 30, seed).forget for seed in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+def test_dampening_leaves_buffers_and_the_original_alone(few):
+    model = training.trained(few, Architecture("resnet18", width=8), Recipe(epochs=1))
+    before = copy.deepcopy(model.state_dict())
+    done = experiment.forget("lfssd", model, few, scenarios.forget_class(few, 3))
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    buffers = dict(done.model.named_buffers())
+    assert buffers and all(torch.equal(v, before[k]) for k, v in buffers.items())
+    changed = sum(int((p != before[k]).sum()) for k, p in done.model.named_parameters())
+    assert 0 < changed <= int(done.report["selected"].sum())
