@@ -5,7 +5,7 @@ resolution for the first stage. Four stages of two basic blocks each have ``widt
 ``4 width`` and ``8 width`` channels; stages two to four halve the resolution.
 ``width=64``, three input channels and ten classes give the paper's 11,173,962 parameters.
 
-Source: He et al. 2016 (1512.03385), in its common CIFAR variant (kuangliu/pytorch-cifar, weiaicunzai/pytorch-cifar100).
+Source: He et al. 2016 (1512.03385), in its common CIFAR variant.
 """
 
 import torch.nn.functional as F

@@ -1,5 +1,6 @@
 """One way to train a classifier: one-cycle learning rate, seeded, on tensors; cached on disk."""
 
+import ast
 import os
 import warnings
 from contextlib import suppress
@@ -21,6 +22,9 @@ from .progress import progress
 from .recipes import Recipe, default_recipe
 
 
+CODE = ("augment", "device", "models", "resnet", "training", "vit")  # what a cached model depends on
+
+
 def fit(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show: bool = True) -> nn.Module:
     """Trains ``model`` in place on x ``[N, C, H, W]``, y ``[N]`` and returns it in eval mode.
 
@@ -39,7 +43,9 @@ def fit(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show:
         optimizer = torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
     sizes = [size for size in map(len, torch.arange(len(x)).split(recipe.batch_size)) if size > 1]
     total_steps = max(5, recipe.epochs * len(sizes))  # OneCycleLR divides by 0 on four steps
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=total_steps, pct_start=0.25)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.lr, total_steps=total_steps, pct_start=0.25
+    )
     memory_format = _memory_format(model)
     model.train().to(memory_format=memory_format)
     for _ in progress(range(recipe.epochs), f"training on {len(x)} images", show):
@@ -74,13 +80,24 @@ def cache_root() -> Path:
     return Path(os.environ.get("LFSSD_CACHE") or Path.home() / ".cache" / "lfssd_nb").expanduser()
 
 
+def _essence(source: str) -> str:
+    """What a source file does: its syntax tree without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(getattr(node, "body", None), list):
+            node.body = [
+                part for part in node.body
+                if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+            ]  # fmt: skip
+    return ast.dump(tree)
+
+
 @cache
 def _code_version() -> str:
-    """Hash of the source that decides what a trained model is, and of torch's version."""
+    """Hash of the code that decides what a trained model is, and of torch's version."""
     here = Path(__file__).parent
-    names = ("augment", "device", "models", "resnet", "training", "vit")
-    source = "".join((here / f"{name}.py").read_text() for name in names)
-    return sha256((source + torch.__version__).encode()).hexdigest()
+    code = "".join(_essence((here / f"{name}.py").read_text()) for name in CODE)
+    return sha256((code + torch.__version__).encode()).hexdigest()
 
 
 def trained(

@@ -54,6 +54,12 @@ def test_a_cached_model_is_the_trained_one(few, own_cache, monkeypatch):
         training.trained(few, architecture, recipe, seed=1)
 
 
+def test_the_cache_follows_the_code_and_not_its_comments():
+    source = 'def f(x):\n    """Doubles."""\n    return 2 * x\n'
+    assert training._essence(source) == training._essence("def f(x):  # twice\n\n    return (2 * x)\n")
+    assert training._essence(source) != training._essence(source.replace("2", "3"))
+
+
 def test_gold_starts_anew_and_never_sees_the_forget_set(few, monkeypatch):
     scenario = scenarios.forget_class(few, 3)
     recipe, architecture = Recipe(epochs=1), Architecture("resnet18", width=8)
