@@ -21,7 +21,6 @@ from .models import Architecture
 from .progress import progress
 from .recipes import Recipe, default_recipe
 
-
 CODE = ("augment", "device", "models", "resnet", "training", "vit")  # what a cached model depends on
 
 

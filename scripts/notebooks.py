@@ -60,7 +60,7 @@ def main(mode: str, *wanted: str) -> None:
     os.environ["LFSSD_PROGRESS"] = "off"  # no bars in the kernels' committed output
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     folder, suffix = (BOOKS / "text", ".md") if mode == "refresh" else (BOOKS, ".ipynb")
-    paths = [p for p in sorted(folder.glob(f"[0-9]*{suffix}")) if not wanted or p.name[:2] in wanted]
+    paths = [p for p in sorted(folder.glob(f"*{suffix}")) if not wanted or p.name[:2] in wanted]
     out = ROOT / "build" / "notebooks"
     out.mkdir(parents=True, exist_ok=True)
     for path in (bar := tqdm(paths, desc="notebooks")):
