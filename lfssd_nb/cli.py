@@ -12,7 +12,8 @@ from .models import Architecture
 from .training import default_recipe
 
 SCALES = unlearn.DEFAULT_SCALE.items()
-CPU_EPOCHS = 3  # colour images on a CPU: a demonstration in minutes, not a good classifier
+TARGETS = {"class": "3", "subclass": "8", "random": "30"}
+CPU_EPOCHS = 2  # colour images on a CPU: a demonstration in minutes, not a good classifier
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,10 +34,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--subset", type=int, help="train on a stratified sample of this many images")
     p.add_argument("--scenario", default="class", help=f"one of {', '.join(scenarios.KINDS)}")
     p.add_argument(
-        "--target", default="3", help="class or sub-class, by number or name; for random: how many samples"
-    )
+        "--target",
+        help="class or sub-class, by number or name; for random: how many samples (default: "
+        + ", ".join(f"{target} for {kind}" for kind, target in TARGETS.items()) + ")",
+    )  # fmt: skip
     p.add_argument("--arch", default="resnet18", help=f"network: {', '.join(models.NAMES)}")
     p.add_argument("--width", type=int, default=16, help="channels of ResNet18's first stage (64: papers)")
+    p.add_argument("--vit-size", help="micro, small or vit_b_16 (ImageNet weights; default: by image size)")
     p.add_argument(
         "--epochs",
         type=int,
@@ -88,13 +92,14 @@ def forget(args: argparse.Namespace) -> dict:
     batch_size = 64 if args.batch_size is None and args.reduction == "batch" else args.batch_size
     options = dict(alpha=args.alpha, lam=args.lam, reduction=args.reduction, batch_size=batch_size)
     unlearn.check(args.method, **options)
-    architecture = Architecture(args.arch, args.width)
+    architecture = Architecture(args.arch, args.width, args.vit_size)
     loaded = data.load(args.data, args.data_root, args.device)
     if args.subset is not None:
         loaded = loaded.subset(args.subset, args.seed)
     if args.scenario == "subclass" and loaded.train_sub is None:
         loaded = loaded.coarsen()
-    scenario = scenarios.make(loaded, args.scenario, args.target, args.seed)
+    target = TARGETS.get(args.scenario) if args.target is None else args.target
+    scenario = scenarios.make(loaded, args.scenario, target, args.seed)
     epochs = args.epochs
     if epochs is None and loaded.device.type == "cpu" and loaded.channels == 3:
         epochs = CPU_EPOCHS

@@ -20,7 +20,9 @@ def retrained(
 ) -> list[nn.Module]:
     """One model per seed, trained on D_r = D without D_f with the *identical* recipe, cached.
 
-    Every weight starts from a fresh draw (the published code's ``retrain`` resets only the layers
-    that are direct children of the network, so that most of the original survives in its gold).
+    Every weight starts anew. With the original's seed that is the original's own first draw, so that
+    the two differ by their data alone; other seeds show how far training runs differ anyway. (The
+    published code's ``retrain`` resets only the layers that are direct children of the network, so that
+    most of the original survives in its gold.)
     """
     return [trained(data, architecture, recipe, seed, scenario.retain, show) for seed in seeds]

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import store
-from .modes import evaluating
+from .modes import evaluating, full_precision
 from .per_sample import PerSample
 from .progress import progress
 
@@ -138,7 +138,10 @@ def fisher(
 
 
 def check_same_parameters(mine: dict[str, Tensor], theirs: dict[str, Tensor], what: str) -> None:
-    """Raises ``ValueError`` unless both have the same names and shapes."""
+    """Raises ``ValueError`` unless both have the same names and shapes.
+
+    Two networks of one architecture cannot be told apart: store an importance beside its model.
+    """
     for name in (*mine, *(name for name in theirs if name not in mine)):
         a, b = (tuple(d[name].shape) if name in d else "absent" for d in (mine, theirs))
         if a != b:
@@ -197,7 +200,7 @@ def _importance(model, data, labels, estimator, reduction, batch_size, method, s
     }
     batches = (_tensors(batch, columns, device) for batch in progress(data, estimator, show))
     count = samples = 0
-    with evaluating(model), torch.enable_grad():
+    with evaluating(model), full_precision(), torch.enable_grad():
         batches = iter(batches)
         first = next(batches, None)
         if first is None or not len(first[0]):

@@ -4,7 +4,7 @@ A layer that sees activations :math:`a` and receives the output gradient :math:`
 gradient of its parameters for *every* sample of the batch; ordinary autograd adds them up over the
 batch before anyone can take an absolute value. Each rule below keeps the samples apart and hands
 them to a :class:`Reduction`, which adds up :math:`|g_n|`, :math:`g_n^2` or :math:`g_n` over samples
-:math:`n` without ever holding more than ``budget`` gradient elements.
+:math:`n` while holding no more than ``budget`` gradient elements (or those of one sample).
 
 =============  =========================================================  ==================
 layer          gradient of sample n                                       cost
@@ -37,7 +37,8 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 class Reduction:
     """How per-sample gradients are added up: ``"abs"``, ``"square"`` or ``"signed"`` (plain sum).
 
-    ``budget`` bounds the elements of any temporary that holds per-sample gradients. About 2^18
+    ``budget`` bounds the elements of a temporary that holds per-sample gradients; what is linear in the
+    batch (inputs, output gradients, unfolded patches) is bounded by the batch. About 2^18
     (1 MB of float32) keeps the temporary inside a CPU's cache; a GPU likes it larger.
     """
 

@@ -5,6 +5,9 @@ A logistic regression learns to tell members (D_r, on which the model was traine
 then asked about D_f. The share it calls members is the ``mia`` of the SSD papers. It is fitted on
 one half of members and non-members, and how good it is at all is measured on the other half.
 
+The test set takes part as a whole, in class forgetting with the images of the forgotten class: images
+that look forgotten count as "never seen", for gold as for any other model.
+
 Lower is not better: compare with a gold model. An ``mia`` far below gold's marks images that look
 *unlike* any test image, which tells on them just as well.
 """

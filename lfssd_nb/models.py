@@ -37,7 +37,7 @@ def build(architecture: Architecture, data: Dataset, seed: int = 0) -> nn.Module
     the global random state is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         n_classes, size = len(data.classes), data.train_x.shape[-1]
         if architecture.name == "resnet18":
             model = ResNet18(n_classes, data.channels, architecture.width)

@@ -58,6 +58,7 @@ class PerSample:
         self.layers: dict[str, nn.Module] = {}
         self.expanded: list[str] = []
         self.rest = list(self.theta)
+        self.loop = method == "loop"
         if method == "auto":
             self._plan(tuple(t[:2] for t in first))
 
@@ -89,11 +90,14 @@ class PerSample:
         failed: set[str] = set()
         sums = self._by_rules(pair, Reduction("signed", self.budget), failed)
         self.layers = {k: layer for k, layer in self.layers.items() if k not in failed}
+        owned = set(self.expanded)
+        for prefix, layer in self.layers.items():
+            owned |= {name for name, _ in layer.named_parameters(prefix)}
         floor = 1e-6 * max(float(g.abs().max()) for g in exact.values())
         close = 1e-3 if pair[0].dtype in (torch.float32, torch.float64) else 5e-2
         self.rest = [
             k for k, g in exact.items()
-            if float((sums.get(k, torch.zeros_like(g)) - g).abs().max())
+            if k not in owned or float((sums.get(k, torch.zeros_like(g)) - g).abs().max())
             > close * float(g.abs().max()) + floor
         ]  # fmt: skip
 
@@ -165,13 +169,16 @@ class PerSample:
         return sums
 
     def _gradients(self, one: Callable, rest: dict[str, Tensor], part: Batch):
-        if self.method != "loop":
+        if not self.loop:
             try:
                 yield vmap(grad(one), (None, *(0 for _ in part)))(rest, *part)
                 return
+            except torch.OutOfMemoryError:
+                raise
             except RuntimeError:  # vmap cannot trace this model (say, data-dependent control flow)
                 if self.method == "vmap":
                     raise
+                self.loop = True
         for sample in zip(*part, strict=True):
             leaves = {k: p.clone().requires_grad_() for k, p in rest.items()}
             g = torch.autograd.grad(one(leaves, *sample), list(leaves.values()), allow_unused=True)

@@ -64,6 +64,9 @@ def lfssd(
 
     Returns a new model; raises what `sensitivity` and `dampen` raise.
     """
+    for given in (forget, full):
+        if isinstance(given, tuple):
+            raise ValueError("lfssd takes inputs alone, without labels: pass x instead of (x, y)")
     return _unlearn("lfssd", model, forget, full, alpha, lam, lambda s: sensitivity(model, s, **options))
 
 

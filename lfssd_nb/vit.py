@@ -1,7 +1,7 @@
 """Vision transformers: torchvision's ``VisionTransformer`` in three sizes.
 
-* ``micro`` for 8x8 digits: 2x2 patches (16 tokens), 4 layers, width 64: 0.2 M parameters;
-* ``small`` for 32x32 CIFAR: 4x4 patches (64 tokens), 6 layers, width 256: 4.8 M parameters;
+* ``micro`` for 8x8 digits: 2x2 patches (16 tokens), 4 layers, width 64: 0.14 M parameters;
+* ``small`` for 32x32 CIFAR: 4x4 patches (64 tokens), 6 layers, width 256: 3.2 M parameters;
 * ``vit_b_16``: ViT-B/16 at 224x224 with ImageNet weights, 85.8 M parameters. torchvision downloads
   the weights on first use; the images are enlarged inside the model, so that it takes any size.
 

@@ -8,7 +8,7 @@ from lfssd_nb import __version__, cli
 
 QUICK = "--subset 140 --width 8 --epochs 1 --device cpu "
 OPTIONS = """--data --data-root --subset --scenario --target --arch --width --epochs --method --alpha --lam
-    --reduction --batch-size --seed --no-gold --device --json"""
+    --reduction --batch-size --vit-size --seed --no-gold --device --json"""
 ACCURACIES = ("retain_train_acc", "forget_train_acc", "retain_test_acc", "forget_test_acc")
 
 
@@ -131,5 +131,5 @@ def test_colour_images_on_a_cpu_train_briefly_and_say_so(capsys, prepare, tmp_pa
     arguments = f"--data cifar10 --data-root {tmp_path} --width 8 --subset 100 --device cpu --no-gold"
     assert cli.main(["forget", *arguments.split()]) == 0
     out, err = capsys.readouterr()
-    assert parsed(out)["settings"]["recipe"]["epochs"] == 3
+    assert parsed(out)["settings"]["recipe"]["epochs"] == cli.CPU_EPOCHS
     assert "3 epochs because this is a CPU; --epochs changes it" in err

@@ -268,6 +268,24 @@ def test_rules_leave_alone_what_they_do_not_know():
     assert not {"first.weight", "grouped.weight", "norm.weight", "head.bias"} & set(plan.rest)
 
 
+def test_a_parameter_that_the_first_samples_do_not_move_is_not_forgotten():
+    class Gate(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.gain = nn.Linear(4, 3), nn.Parameter(torch.ones(3))
+
+        def forward(self, x):
+            return self.a(x) * torch.where(x[:, :1] > 0, self.gain, 1.0)
+
+    x = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)).abs()
+    x[:2, 0] *= -1  # the first two samples bypass the gain
+    torch.manual_seed(0)
+    model = Gate().double()
+    found = importance.sensitivity(model, x.double()).mean
+    assert worst(found, reference("sensitivity", model, x, torch.zeros(8, dtype=torch.long))) < 1e-9
+    assert found["gain"].min() > 0
+
+
 def test_a_model_that_changes_its_ways_is_refused():
     """The first batch looks harmless, a later one calls the layer twice: no silent error."""
 
