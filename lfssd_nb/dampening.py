@@ -8,7 +8,8 @@ r"""The dampening rule: which weights shrink, and by how much (SSD, 2308.07707; 
   alone and counted as ``unseen`` in the report. (The published code sets it to 0.) With per-sample
   importance and D_f inside D it happens only where both are 0.
 * **The ceiling.** Per-sample importances are means of non-negative terms, so
-  :math:`N I_i(D) \ge N_f I_i(D_f)`: no :math:`\alpha \ge N/N_f` selects anything, and
+  :math:`N I_i(D) \ge N_f I_i(D_f)`: no :math:`\alpha \ge N/N_f` selects anything (in exact
+  arithmetic: exactly at the ceiling, float32 rounding decides the ties), and
   :math:`\alpha' = \alpha N_f / N \in (0, 1)` is a scale-free knob. A violation of that inequality
   proves that D_f is not inside D, and is refused.
 * Only parameters change. Buffers, batch norm's running statistics among them, are copied as is.

@@ -132,4 +132,4 @@ def test_colour_images_on_a_cpu_train_briefly_and_say_so(capsys, prepare, tmp_pa
     assert cli.main(["forget", *arguments.split()]) == 0
     out, err = capsys.readouterr()
     assert parsed(out)["settings"]["recipe"]["epochs"] == cli.CPU_EPOCHS
-    assert "3 epochs because this is a CPU; --epochs changes it" in err
+    assert f"{cli.CPU_EPOCHS} epochs because this is a CPU; --epochs changes it" in err
