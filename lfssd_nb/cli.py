@@ -118,6 +118,7 @@ def forget(args: argparse.Namespace) -> dict:
     return measured | {
         "seconds": {k.replace(args.method, "unlearn"): v for k, v in done.seconds.items()},
         "selected_share": unlearned.selected_share,
+        "largest_ratio": round(unlearned.largest_ratio, 4),
         "settings": dict(
             data=loaded.name, source=loaded.source, scenario=scenario.kind, target=scenario.target,
             n_forget=len(scenario.forget), n_train=len(loaded.train_y), architecture=asdict(architecture),

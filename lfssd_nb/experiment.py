@@ -12,7 +12,7 @@ from . import unlearn
 from .data import Dataset
 from .gold import retrained
 from .membership import entropy_attack
-from .metrics import accuracies
+from .metrics import accuracies, outputs
 from .models import Architecture
 from .scenarios import Scenario
 from .training import Recipe, trained
@@ -33,7 +33,8 @@ class Comparison:
 
 def evaluate(model: nn.Module, data: Dataset, scenario: Scenario) -> dict[str, float]:
     """The four accuracies (percent) and ``mia`` (0..1) of one model."""
-    return accuracies(model, data, scenario) | {"mia": entropy_attack(model, data, scenario).mia}
+    z = outputs(model, data)
+    return accuracies(z, data, scenario) | {"mia": entropy_attack(z, data, scenario).mia}
 
 
 def forget(method: str, model: nn.Module, data: Dataset, scenario: Scenario, **options) -> Unlearned:

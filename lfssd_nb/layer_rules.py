@@ -37,9 +37,9 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 class Reduction:
     """How per-sample gradients are added up: ``"abs"``, ``"square"`` or ``"signed"`` (plain sum).
 
-    ``budget`` bounds the elements of a temporary that holds per-sample gradients; what is linear in the
-    batch (inputs, output gradients, unfolded patches) is bounded by the batch. About 2^18
-    (1 MB of float32) keeps the temporary inside a CPU's cache; a GPU likes it larger.
+    ``budget`` bounds the elements of a temporary that holds per-sample gradients (8 times as many for
+    unfolded patches); inputs and output gradients are bounded by the batch. About 2^18 (1 MB of
+    float32) keeps the temporary inside a CPU's cache; a GPU likes it larger.
     """
 
     kind: str
@@ -87,12 +87,15 @@ def conv2d(layer: nn.Conv2d, a: Tensor, b: Tensor, reduce: Reduction):
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
     a = F.pad(a, layer._reversed_padding_repeated_twice, mode=mode)
     out, groups = layer.out_channels, layer.groups
-    n, kernel = a.shape[0], layer.kernel_size
-    b = b.reshape(n, groups, out // groups, -1)
-    weight = []
-    for group, a_group in enumerate(a.chunk(groups, dim=1)):
-        patches = _patches(a_group, kernel, layer.stride, layer.dilation)
-        weight.append(reduce.outer(b[:, group], patches))
+    kernel = layer.kernel_size
+    b = b.reshape(len(a), groups, out // groups, -1)
+    positions = a.shape[1] // groups * kernel[0] * kernel[1] * b.shape[-1]
+    chunk = max(1, 4 * reduce.budget // positions)
+    weight = [0.0] * groups
+    for a_part, b_part in zip(a.split(chunk), b.split(chunk), strict=True):
+        for group, a_group in enumerate(a_part.chunk(groups, dim=1)):
+            patches = _patches(a_group, kernel, layer.stride, layer.dilation)
+            weight[group] = weight[group] + reduce.outer(b_part[:, group], patches)
     yield "weight", torch.cat(weight).view_as(layer.weight)
     yield "bias", reduce.samples(b.flatten(1, 2).sum(2))
 

@@ -22,7 +22,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from .data import Dataset
-from .metrics import logits
+from .metrics import Outputs, outputs
 from .scenarios import Scenario
 
 
@@ -42,7 +42,7 @@ def entropy(z: Tensor) -> Tensor:
     return -(log_p.exp() * log_p).nan_to_num(nan=0.0).sum(1)
 
 
-def entropy_attack(model: nn.Module, data: Dataset, scenario: Scenario, seed: int = 0) -> Attack:
+def entropy_attack(model: nn.Module | Outputs, data: Dataset, scenario: Scenario, seed: int = 0) -> Attack:
     """Fits the attack on D_r against the test set and applies it to D_f.
 
     As many members as there are test images take part (all of D_r if it is smaller), drawn with
@@ -51,15 +51,15 @@ def entropy_attack(model: nn.Module, data: Dataset, scenario: Scenario, seed: in
     generator = torch.Generator().manual_seed(seed)
     n_members = min(len(scenario.retain), len(data.test_y))
     drawn = torch.randperm(len(scenario.retain), generator=generator)[:n_members]
-    members = data.train_x[scenario.retain[drawn.to(data.device)]]
-    h = [entropy(logits(model, x)).cpu().numpy() for x in (members, data.test_x)]
-    features = np.concatenate(h)[:, None]
-    is_member = np.repeat([1, 0], [len(h[0]), len(h[1])])
+    z = outputs(model, data)
+    train, test = (entropy(part).cpu().numpy()[:, None] for part in (z.train, z.test))
+    features = np.concatenate([train[scenario.retain[drawn.to(data.device)].cpu()], test])
+    is_member = np.repeat([1, 0], [n_members, len(test)])
     x_fit, x_score, y_fit, y_score = train_test_split(
         features, is_member, test_size=0.5, random_state=seed, stratify=is_member
     )
     attack = LogisticRegression(class_weight="balanced").fit(x_fit, y_fit)
-    asked = entropy(logits(model, data.train_x[scenario.forget])).cpu().numpy()[:, None]
+    asked = train[scenario.forget.cpu()]
     return Attack(
         mia=float(attack.predict(asked).mean()),
         balanced_accuracy=float(balanced_accuracy_score(y_score, attack.predict(x_score))),

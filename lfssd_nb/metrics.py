@@ -1,5 +1,7 @@
 """Accuracies on what is retained and what is forgotten. All are means over samples, in percent."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -9,31 +11,49 @@ from .scenarios import Scenario
 
 
 @torch.no_grad()
-def logits(model: nn.Module, x: Tensor, batch_size: int = 256) -> Tensor:
+def logits(model: nn.Module, x: Tensor, batch_size: int = 128) -> Tensor:
     """Logits ``[N, n_classes]`` of inputs ``[N, ...]`` in eval mode, on the inputs' device."""
     with evaluating(model):
         return torch.cat([model(part) for part in x.split(batch_size)])
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """One model's logits on all of D and on the test set: what most metrics are made of."""
+
+    train: Tensor
+    test: Tensor
+
+
+def outputs(model: nn.Module | Outputs, data: Dataset) -> Outputs:
+    """Two forward passes, or none if they are given: every metric takes a model or its outputs."""
+    if isinstance(model, Outputs):
+        return model
+    return Outputs(logits(model, data.train_x), logits(model, data.test_x))
+
+
+def _percent_correct(z: Tensor, y: Tensor) -> float:
+    return 100 * float((z.argmax(1) == y).double().mean())
+
+
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """Percent of samples whose largest logit is at ``y``; NaN for no samples."""
-    if not len(y):
-        return float("nan")
-    return 100 * float((logits(model, x).argmax(1) == y).double().mean())
+    return _percent_correct(logits(model, x), y) if len(y) else float("nan")
 
 
-def accuracies(model: nn.Module, data: Dataset, scenario: Scenario) -> dict[str, float]:
+def accuracies(model: nn.Module | Outputs, data: Dataset, scenario: Scenario) -> dict[str, float]:
     """``retain_train_acc``, ``forget_train_acc``, ``retain_test_acc``, ``forget_test_acc``.
 
     In random forgetting no test image belongs to D_f, and ``forget_test_acc`` is NaN.
     """
+    z = outputs(model, data)
     sets = {
-        "retain_train_acc": (data.train_x, data.train_y, scenario.retain),
-        "forget_train_acc": (data.train_x, data.train_y, scenario.forget),
-        "retain_test_acc": (data.test_x, data.test_y, scenario.test_retain),
-        "forget_test_acc": (data.test_x, data.test_y, scenario.test_forget),
+        "retain_train_acc": (z.train, data.train_y, scenario.retain),
+        "forget_train_acc": (z.train, data.train_y, scenario.forget),
+        "retain_test_acc": (z.test, data.test_y, scenario.test_retain),
+        "forget_test_acc": (z.test, data.test_y, scenario.test_forget),
     }
-    return {name: accuracy(model, x[index], y[index]) for name, (x, y, index) in sets.items()}
+    return {name: _percent_correct(z[index], y[index]) for name, (z, y, index) in sets.items()}
 
 
 def accuracy_per_class(model: nn.Module, x: Tensor, y: Tensor, n_classes: int) -> Tensor:

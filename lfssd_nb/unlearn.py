@@ -6,6 +6,8 @@ r"""LFSSD and SSD as one-liners: importance of D_f and of D, then dampening.
 >>> forgotten.model, forgotten.report, forgotten.selected_share
 """
 
+import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,6 +40,13 @@ class Unlearned:
     def selected_share(self) -> float:
         """Selected weights as a share of all trainable ones, 0..1."""
         return float(self.report["selected"].sum() / self.report["size"].sum())
+
+    @property
+    def largest_ratio(self) -> float:
+        """The largest I(D_f) / I(D) of a weight: no alpha from here on selects anything."""
+        i_f, i_d = self.forget.mean, self.full.mean
+        full = {name: d.to(i_f[name].device) for name, d in i_d.items()}
+        return max(float((i_f[name] / d.where(d > 0, math.inf)).max()) for name, d in full.items())
 
 
 def default_alpha(method: str, model: nn.Module, n_full: int, n_forget: int) -> float:
@@ -110,5 +119,11 @@ def _unlearn(method: str, model, forget, full, alpha, lam, estimate: Callable) -
         if i_f.reduction != "sample":
             raise ValueError(NO_SCALE)
         alpha = default_alpha(method, model, i_d.samples, i_f.samples)
-    dampened, report = dampen(model, i_f, i_d, alpha, lam)
-    return Unlearned(dampened, report, i_f, i_d, alpha, lam)
+    done = Unlearned(*dampen(model, i_f, i_d, alpha, lam), i_f, i_d, alpha, lam)
+    if not done.selected_share:
+        warnings.warn(
+            f"{method} changed nothing: no weight has I(D_f) > alpha I(D) at alpha={alpha:g}; "
+            f"the largest ratio is {done.largest_ratio:.3g}, so take a smaller alpha",
+            stacklevel=3,
+        )
+    return done

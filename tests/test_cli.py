@@ -47,7 +47,7 @@ def test_version(capsys):
 def test_json_has_the_documented_keys(forget):
     result = forget()
     measured = {"original", "unlearned", "gold"}
-    assert set(result) == measured | {"seconds", "selected_share", "settings"}
+    assert set(result) == measured | {"seconds", "selected_share", "largest_ratio", "settings"}
     assert all(set(result[name]) == {*ACCURACIES, "mia"} for name in measured)
     assert set(result["seconds"]) == {"train", "gold", "unlearn", "evaluate"}
 
@@ -91,7 +91,9 @@ def test_settings_are_those_asked_for(forget):
 
 def test_no_alpha_above_the_ceiling_selects_anything(forget):
     ceiling = forget("--no-gold")["settings"]["alpha_ceiling"]
-    result = forget(f"--no-gold --alpha {ceiling * 1.01}")
+    with pytest.warns(UserWarning, match="lfssd changed nothing.*the largest ratio is"):
+        result = forget(f"--no-gold --alpha {ceiling * 1.01}")
+    assert 1 < result["largest_ratio"] <= ceiling * 1.0001
     assert result["selected_share"] == 0 and result["unlearned"] == result["original"]
 
 
