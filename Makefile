@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Trained models of the notebooks and tests; a fresh clone starts from nothing.
 export LFSSD_CACHE ?= $(CURDIR)/build/cache
 
-.PHONY: run test lab bench notebooks clean
+.PHONY: run test lab bench study notebooks clean
 
 run: .venv/.ready
 	$(BIN)/python scripts/notebooks.py run
@@ -22,6 +22,10 @@ lab: .venv/.ready
 
 bench: .venv/.ready
 	$(BIN)/python scripts/bench.py
+
+# The method comparison behind notebooks 04 to 07: hours of CPU, resumable (make study JOBS=16).
+study: .venv/.ready
+	$(BIN)/python scripts/study.py $(if $(JOBS),--jobs $(JOBS))
 
 # Writes the committed .ipynb anew from notebooks/text/*.md, outputs included.
 notebooks: .venv/.ready

@@ -66,3 +66,69 @@ def dampened(answer: Callable[[Tensor, Tensor, Tensor, float, float], Tensor]) -
     found = answer(theta, 8 * one, one, 2.0, 0.0)
     _expect((found == 0).all(), "lambda = 0 prunes the selected weights")
     print("dampened: right")
+
+
+def per_class(answer: Callable[[Tensor, Tensor, int], Tensor]) -> None:
+    """Exercise 04: ``answer(predicted, y, n_classes)`` returns the accuracy (%) of each class."""
+    predicted, y = torch.tensor([0, 0, 1, 1, 1, 0]), torch.tensor([0, 0, 0, 1, 1, 1])
+    found = torch.as_tensor(answer(predicted, y, 3), dtype=torch.float64)
+    _expect(found.shape == (3,), f"one number per class, 3 here; got shape {tuple(found.shape)}")
+    _expect(bool(torch.isnan(found[2])), "a class without images has no accuracy: NaN, not 0 or 100")
+    _expect(found[0] > 1, "in percent, please")
+    right = torch.tensor([200 / 3, 200 / 3], dtype=torch.float64)
+    _expect(torch.allclose(found[:2], right), f"two of three are right in both classes; got {found[:2]}")
+    found = torch.as_tensor(answer(torch.tensor([1, 1]), torch.tensor([0, 1]), 2), dtype=torch.float64)
+    _expect(
+        found.tolist() == [0, 100], "divide by the images *of* the class, not by the answers that name it"
+    )
+    print("per_class: right")
+
+
+def sibling_gap(answer: Callable[[Tensor, Tensor, Tensor, int, int], float]) -> None:
+    """Exercise 05: ``answer(predicted, y, sub, forgotten, sibling)`` returns how many points of accuracy
+    the sibling has lost more than the sub-classes that are neither."""
+    y, sub = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]), torch.tensor([8, 8, 0, 0, 1, 7, 1, 7])
+    found = answer(torch.tensor([1, 1, 0, 1, 1, 1, 1, 1]), y, sub, 8, 0)
+    _expect(abs(found - 50) < 1e-9, f"sibling 50 %, the others 100 %: 50 points apart; got {found}")
+    found = answer(torch.tensor([0, 0, 0, 0, 1, 1, 0, 0]), y, sub, 8, 0)
+    _expect(abs(found + 50) < 1e-9, "the sign matters: where the others lose more, the gap is negative")
+    found = answer(torch.tensor([1, 1, 0, 0, 1, 1, 1, 1]), y, sub, 8, 0)
+    _expect(abs(found) < 1e-9, "the forgotten sub-class itself belongs to neither group")
+    print("sibling_gap: right")
+
+
+def spread(answer: Callable[[Tensor, int], Tensor]) -> None:
+    """Exercise 06: ``answer(per_sample, size)`` predicts the standard deviation of I(D_f) / I(D) over
+    random forget sets of ``size`` rows of ``per_sample`` [N, P]."""
+    table = torch.tensor([[1.0, 2.0], [3.0, 2.0], [1.0, 2.0], [3.0, 2.0]])
+    found = torch.as_tensor(answer(table, 4), dtype=torch.float64)
+    _expect(found.shape == (2,), "one prediction per weight (column)")
+    _expect(
+        torch.allclose(found, torch.zeros(2).double()),
+        "D_f = D has ratio 1 exactly: the factor sqrt(1 - N_f/N)",
+    )
+    found = torch.as_tensor(answer(table, 1), dtype=torch.float64)
+    _expect(found[1] == 0, "a weight that all samples need equally has no spread")
+    exact = 0.5 * torch.tensor([1.0, 4 / 3]).double().sqrt() * (3 / 4) ** 0.5
+    _expect(
+        bool(((found[0] - exact).abs() < 1e-6).any()),
+        f"c / sqrt(N_f) sqrt(1 - N_f/N), with c = std / mean; got {found[0]}",
+    )
+    two = torch.as_tensor(answer(table.repeat(50, 1), 2), dtype=torch.float64)[0]
+    one = torch.as_tensor(answer(table.repeat(50, 1), 1), dtype=torch.float64)[0]
+    _expect(abs(one / two - (199 / 198 * 2) ** 0.5) < 1e-6, "twice the samples, 1 / sqrt(2) of the spread")
+    print("spread: right")
+
+
+def tow(answer: Callable[[dict, dict], float]) -> None:
+    """Exercise 07: ``answer(mine, gold)`` returns ToW from accuracies in percent."""
+    gold = {"a": 0.0, "b": 100.0, "c": 90.0}
+    _expect(abs(answer(gold, gold) - 1) < 1e-12, "gold itself has ToW 1")
+    found = answer(gold | {"a": 50.0}, gold)
+    _expect(found >= 0, "accuracies are percents here: divide the gaps by 100")
+    _expect(abs(found - 0.5) < 1e-12, f"one gap of 50 points leaves a factor of 0.5; got {found}")
+    _expect(abs(answer(gold | {"c": 100.0}, gold) - 0.9) < 1e-12, "above gold is as far as below: take |gap|")
+    _expect(
+        abs(answer(gold | {"a": 50.0, "b": 80.0}, gold) - 0.4) < 1e-12, "multiply the factors, do not average"
+    )
+    print("tow: right")

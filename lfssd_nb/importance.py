@@ -37,8 +37,8 @@ class Importance:
 
     ``sums``: one tensor per trainable parameter, in its shape and on its device, float32 or finer.
     ``count``: samples with ``reduction="sample"``, batches with ``"batch"``. ``samples``: samples.
-    ``estimator``: ``"sensitivity"`` (units: squared logits per unit of weight) or ``"fisher"``
-    (squared nats per squared unit of weight).
+    ``estimator``: ``"sensitivity"`` (units: squared logits per unit of weight), ``"norm sensitivity"``
+    (logits per unit of weight) or ``"fisher"`` (squared nats per squared unit of weight).
     """
 
     sums: dict[str, Tensor]
@@ -88,6 +88,7 @@ def sensitivity(
     model: nn.Module,
     data: Data,
     *,
+    squared: bool = True,
     reduction: str = "sample",
     batch_size: int | None = None,
     method: str = "auto",
@@ -97,6 +98,7 @@ def sensitivity(
 
     data: inputs ``[N, ...]``, or an iterable of batches (a DataLoader); of a batch that is a tuple
     only the first entry is read, so that labels cannot leak in.
+    squared: False takes :math:`\|f\|_2` instead of its square (XALFSSD, 2406.09173).
     reduction: ``"sample"`` (the paper) or ``"batch"`` (the published code, see the module).
     batch_size: for a tensor, how many samples at a time, in the order given. With ``"sample"`` it
     bounds the memory and does not change the result (default 128); with ``"batch"`` it is part of
@@ -110,7 +112,8 @@ def sensitivity(
     Raises ``ValueError`` for empty data, a model without trainable parameters, an unknown option,
     or an importance that is NaN or infinite.
     """
-    return _importance(model, data, None, "sensitivity", reduction, batch_size, method, show_progress)
+    kind = "sensitivity" if squared else "norm sensitivity"
+    return _importance(model, data, None, kind, reduction, batch_size, method, show_progress)
 
 
 def fisher(
@@ -160,12 +163,21 @@ def _squared_norm_mean(logits: Tensor) -> Tensor:
     return torch.norm(logits, p="fro", dim=1).pow(2).mean()
 
 
+def _norm(logits: Tensor) -> Tensor:
+    return logits.norm(dim=1).sum()
+
+
+def _norm_mean(logits: Tensor) -> Tensor:
+    return logits.norm(dim=1).mean()
+
+
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels, reduction="sum")
 
 
 _ESTIMATORS = {  # name: (sum over samples, mean over a batch, what is done to a gradient)
     "sensitivity": (_squared_norm, _squared_norm_mean, "abs"),
+    "norm sensitivity": (_norm, _norm_mean, "abs"),
     "fisher": (_cross_entropy, F.cross_entropy, "square"),
 }
 

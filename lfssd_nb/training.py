@@ -2,6 +2,7 @@
 
 import ast
 import os
+import time
 import warnings
 from contextlib import suppress
 from dataclasses import asdict
@@ -115,6 +116,38 @@ def trained(
     """
     recipe = recipe or default_recipe(data, architecture)
     x, y = (data.train_x, data.train_y) if index is None else (data.train_x[index], data.train_y[index])
+    about, path = _identity(data, x, y, architecture, recipe, seed)
+    model = models.build(architecture, data, seed)
+    with suppress(FileNotFoundError, store.CorruptFile):
+        model.load_state_dict(store.load(path, data.device)[0])
+        return model.eval()
+    start = time.perf_counter()
+    fit(model, x, y, recipe, seed, show)
+    about["seconds"] = round(time.perf_counter() - start, 3)
+    try:
+        store.save(path, model.state_dict(), about)
+    except OSError as error:  # a full disk must not cost the training
+        warnings.warn(f"the trained model was not cached: {error}", stacklevel=2)
+    return model
+
+
+def training_seconds(
+    data: Dataset,
+    architecture: Architecture,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    index: Tensor | None = None,
+) -> float:
+    """How long training took when the cached model was made; NaN if it is not in the cache."""
+    recipe = recipe or default_recipe(data, architecture)
+    x, y = (data.train_x, data.train_y) if index is None else (data.train_x[index], data.train_y[index])
+    with suppress(FileNotFoundError, store.CorruptFile):
+        return store.load(_identity(data, x, y, architecture, recipe, seed)[1])[1]["seconds"]
+    return float("nan")
+
+
+def _identity(data, x, y, architecture, recipe, seed) -> tuple[dict, Path]:
+    """What decides the trained weights, and the cache file named by its hash."""
     about = dict(
         data=data.name, images=store.digest({"x": x, "y": y}), classes=len(data.classes), seed=seed,
         architecture=asdict(architecture), recipe=asdict(recipe), device=data.device.type,
@@ -122,13 +155,4 @@ def trained(
     )  # fmt: skip
     key = store.digest({}, repr(sorted(about.items())))[:20]
     path = cache_root() / "models" / f"{data.name}-{architecture.name}-{seed}-{key}.safetensors"
-    model = models.build(architecture, data, seed)
-    with suppress(FileNotFoundError, store.CorruptFile):
-        model.load_state_dict(store.load(path, data.device)[0])
-        return model.eval()
-    fit(model, x, y, recipe, seed, show)
-    try:
-        store.save(path, model.state_dict(), about)
-    except OSError as error:  # a full disk must not cost the training
-        warnings.warn(f"the trained model was not cached: {error}", stacklevel=2)
-    return model
+    return about, path

@@ -1,0 +1,323 @@
+"""The experiment runner: nothing twice, nothing lost, however often it is killed."""
+
+import json
+import math
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from lfssd_nb import baselines, battery, data, metrics, models, runner, scenarios, store, training
+from lfssd_nb.models import Architecture
+from lfssd_nb.runner import Case, Run
+
+NET = Architecture("resnet18", width=8)
+CASE = Case("cifar10", NET, "class", "3", 0, gold_seeds=(0, 1))
+OTHER = Case("cifar10", NET, "random", "8@5", 0, gold_seeds=(1,))
+RUNS = [
+    *(Run(CASE, name) for name in ("nothing", "retrain", "class_mask", "lfssd", "jit")),
+    *(Run(OTHER, name) for name in ("nothing", "retrain", "lfssd", "jit", "scrub")),
+]
+TIMINGS = ["seconds"]
+
+
+@pytest.fixture(scope="module")
+def small(digits, tmp_path_factory):
+    """A data root whose "cifar10" is 100 digits, and a model cache. (No patch reaches joblib's workers,
+    but the environment does.)"""
+    root, few = tmp_path_factory.mktemp("small"), digits.subset(100)
+    arrays = {}
+    for split in ("train", "test"):
+        x, y = (getattr(few, f"{split}_{k}") for k in "xy")
+        arrays[f"{split}_images"] = (255 * few.images(x)).round().to(torch.uint8).numpy()
+        arrays[f"{split}_label"] = y.numpy()
+    np.savez(root / "cifar10.npz", names=json.dumps({"label": list(few.classes)}), **arrays)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def surroundings_of_a_run(small, monkeypatch):
+    monkeypatch.setenv("LFSSD_DATA", str(small))
+    monkeypatch.setenv("LFSSD_CACHE", str(small / "cache"))
+    runner._dataset.cache_clear()
+    yield
+    runner._dataset.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(small, tmp_path_factory):
+    """The table of RUNS, computed in one go in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LFSSD_DATA", str(small))
+        patch.setenv("LFSSD_CACHE", str(small / "cache"))
+        runner._dataset.cache_clear()
+        return runner.run(RUNS, tmp_path_factory.mktemp("whole"), n_jobs=1)
+
+
+def state(folder) -> dict:
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
+
+
+def names(runs) -> set:
+    return {f"{each.key}.json" for each in runs}
+
+
+def assert_same_table(found, expected):
+    pd.testing.assert_frame_equal(found.drop(columns=TIMINGS), expected.drop(columns=TIMINGS))
+
+
+# ---- records
+
+
+def test_a_table_has_one_row_for_each_run_in_their_order(uninterrupted):
+    table = uninterrupted
+    assert list(table.method) == [each.method for each in RUNS]
+    assert list(table.scenario) == ["class"] * 5 + ["random"] * 5 and set(table.target) == {"3", "8@5"}
+    assert (table.n_train == 100).all() and set(table.n_forget) == {10, 8} and (table.gold_seeds == 1).all()
+    assert table[["seconds", "passes", "gap", "tow", "js_forget", "zrf", "auc", "mia"]].notna().all(None)
+    assert (table.seconds >= 0).all() and (table.threads == 1).all()
+    assert json.loads(table.settings[3]) == dict(baselines.METHODS["lfssd"].defaults)
+    passes = dict(zip(table.method[:5], table.passes, strict=False))
+    assert passes["nothing"] == 0 == passes["class_mask"]
+    assert passes["retrain"] == 12 * 0.9  # 12 epochs over D_r, though it came from the cache
+    assert passes["lfssd"] == pytest.approx(1.1, abs=0.06)  # D and D_f once, two samples for the plan
+    assert passes["jit"] == 8 * 0.1  # two passes for each of four draws over D_f
+    assert table.forget_train_acc[2] == 0 and table.forget_train_acc[0] > 50
+
+
+def test_what_exists_is_never_computed_again(uninterrupted, tmp_path, monkeypatch):
+    folder = tmp_path / "records"
+    first = runner.run(RUNS[:3], folder, n_jobs=1)
+    before = state(folder)
+    assert before.keys() == names(RUNS[:3])
+    computed, models_asked = [], []
+    record, train = runner._record, runner._train
+    monkeypatch.setattr(runner, "_record", lambda each, *rest: computed.append(each) or record(each, *rest))
+    monkeypatch.setattr(runner, "_train", lambda *each: models_asked.append(each) or train(*each))
+    pd.testing.assert_frame_equal(runner.run(RUNS[:3], folder, n_jobs=1), first)
+    assert not computed and not models_asked and state(folder) == before
+    more = runner.run(RUNS[4::-1], folder, n_jobs=1)
+    assert computed == [RUNS[4], RUNS[3]]
+    after = state(folder)
+    assert {name: after[name] for name in before} == before and after.keys() == names(RUNS[:5])
+    assert_same_table(more[::-1].reset_index(drop=True), uninterrupted[:5].dropna(axis=1, how="all"))
+
+
+def test_a_changed_question_is_another_record():
+    def key(case=CASE, method="lfssd", **rest):
+        return Run(case, method, **rest).key
+
+    other_cases = [
+        Case("digits", NET, "class", "3", 0, (0, 1)),
+        Case("cifar10", Architecture("resnet18", 16), "class", "3", 0, (0, 1)),
+        Case("cifar10", NET, "random", "3", 0, (0, 1)),
+        Case("cifar10", NET, "class", "4", 0, (0, 1)),
+        Case("cifar10", NET, "class", "3", 1, (0, 1, 2)),
+        Case("cifar10", NET, "class", "3", 0, (0, 1, 2)),
+    ]
+    keys = [key(), key(method="ssd"), key(variant="tuned"), key(deep=True), key(settings={"alpha": 3.0}),
+            key(settings={"alpha": 4.0}), *(key(case) for case in other_cases)]  # fmt: skip
+    assert len(set(keys)) == len(keys) and all(len(k) == 20 for k in keys)
+    both = [key(settings=dict(pairs)) for pairs in ([("a", 1), ("b", 2)], [("b", 2), ("a", 1)])]
+    assert both[0] == both[1]
+
+
+def test_temporary_and_foreign_files_are_no_records(tmp_path):
+    tmp_path.joinpath(f"{RUNS[0].key}.json.1a2b3c4d.part").write_text('{"method": "half')
+    tmp_path.joinpath("notes.json").write_text("{}")
+    assert runner.load(tmp_path, RUNS).empty
+    assert list(runner.run(RUNS[:1], tmp_path, n_jobs=1).method) == ["nothing"]
+
+
+def test_an_interrupted_write_leaves_no_record(tmp_path, monkeypatch):
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="could not write"):
+        runner.run(RUNS[:1], tmp_path / "records", n_jobs=1)
+    assert not list((tmp_path / "records").iterdir())
+
+
+def test_a_method_that_fails_is_a_row_and_the_rest_goes_on(tmp_path):
+    runs = [
+        Run(CASE, "finetune", "hopeless", {"lr": 1e30}),
+        Run(OTHER, "class_mask"),  # there is no class to mask
+        Run(CASE, "nothing"),
+        Run(OTHER, "nothing"),
+    ]
+    table = runner.run(runs, tmp_path, n_jobs=1)
+    assert "lower lr=1e+30" in table.error[0] and "class_mask needs the number of the class" in table.error[1]
+    assert table.error[2:].isna().all() and table.tow[2:].notna().all() and table.tow[:2].isna().all()
+    assert list(table.method) == [each.method for each in runs]
+    before = state(tmp_path)
+    runner.run(runs, tmp_path, n_jobs=1)
+    assert state(tmp_path) == before  # an error is an answer
+
+
+def test_an_unknown_method_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "fit", None)
+    monkeypatch.setattr(runner, "_in_parallel", None)
+    with pytest.raises(ValueError, match="unknown method 'lfsd'"):
+        runner.run([RUNS[0], Run(CASE, "lfsd")], tmp_path / "records", n_jobs=1)
+    assert not (tmp_path / "records").exists()
+
+
+def test_a_case_needs_a_gold_model_that_is_not_its_own():
+    with pytest.raises(ValueError, match="no gold model but the case's own"):
+        Case("cifar10", NET, "class", "3", 1, gold_seeds=(1,))
+
+
+def test_every_model_is_trained_once_and_the_own_gold_is_no_yardstick(tmp_path, monkeypatch):
+    monkeypatch.setenv("LFSSD_CACHE", str(tmp_path / "cache"))
+    seen, sticks = [], []
+    yardstick = runner.yardstick
+
+    def quick(model, x, y, recipe, seed, show):
+        seen.append((len(x), seed))
+        return model.eval()
+
+    monkeypatch.setattr(training, "fit", quick)
+    monkeypatch.setattr(runner, "yardstick", lambda g, *rest: sticks.append(g) or yardstick(g, *rest))
+    runner.run([*RUNS[:2], RUNS[5]], tmp_path / "records", n_jobs=1)
+    assert sorted(seen) == [(90, 0), (90, 1), (92, 0), (92, 1), (100, 0)]
+    assert [len(golds) for golds in sticks] == [1, 1]
+    drawn = models.build(NET, data.load("cifar10", device="cpu"), seed=1).state_dict()
+    assert all(torch.equal(v, drawn[k]) for golds in sticks for k, v in golds[0].state_dict().items())
+
+
+def test_gold_is_at_no_distance_from_itself(small):
+    d = data.load("cifar10", device="cpu")
+    scenario = scenarios.forget_class(d, 3)
+    net, untrained = (models.build(NET, d, seed).eval() for seed in (0, 1))
+    row = battery.battery(net, d, scenario, battery.yardstick([net, net], untrained, d, scenario), deep=True)
+    assert (row["gap"], row["tow"], row["js_forget"], row["js_test"], row["activation"]) == (0, 1, 0, 0, 0)
+    assert 0 < row["zrf"] < 1 and 0 <= row["probe"] <= 1 and 0 <= row["auc"] <= 1
+    assert row["forget_test_acc"] == metrics.accuracies(net, d, scenario)["forget_test_acc"]
+    at_random = scenarios.forget_random(d, 8)
+    row = battery.battery(net, d, at_random, battery.yardstick([net], untrained, d, at_random), deep=True)
+    assert row["gap"] == 0 and math.isnan(row["forget_test_acc"]) and "relearn" not in row
+
+
+# ---- counting
+
+
+def test_counting_counts_samples_of_one_kind_and_leaves_no_hook(tiny, few):
+    hooks = nn.modules.module._global_forward_pre_hooks
+    before = len(hooks)
+    with runner.counting(type(tiny)) as seen:
+        metrics.logits(tiny, few.train_x, batch_size=30)
+        metrics.logits(nn.Flatten(), few.train_x)
+        assert len(hooks) == before + 1
+    assert seen == [100] and len(hooks) == before
+    metrics.logits(tiny, few.train_x)
+    assert seen == [100]
+    with pytest.raises(FloatingPointError), runner.counting(type(tiny)):
+        raise FloatingPointError
+    assert len(hooks) == before
+
+
+# ---- killed and started again
+
+ATTEMPTS = """
+import os, pickle, sys
+from lfssd_nb import runner
+runs, folder = pickle.load(open(sys.argv[1], "rb"))
+print("ready", flush=True)
+for line in sys.stdin:  # every attempt is a fork of this process, so that torch is imported once
+    child = os.fork()
+    if not child:
+        os.setpgid(0, 0)
+        runner.run(runs, folder, int(line))
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+class Attempts:
+    """Runs that can be killed with all their workers: ``with Attempts(...) as start: pid = start(2)``."""
+
+    def __init__(self, tmp_path, runs, folder):
+        self.plan = tmp_path / "plan"
+        self.plan.write_bytes(pickle.dumps((runs, folder)))
+
+    def __enter__(self):
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", ATTEMPTS, str(self.plan)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+        assert self.process.stdout.readline() == "ready\n", self.process.stderr.read()
+        return self
+
+    def start(self, n_jobs: int) -> int:
+        self.process.stdin.write(f"{n_jobs}\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def wait(self) -> int:
+        """The wait status: 0, or the signal that ended the run."""
+        return int(self.process.stdout.readline())
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+def kill_group(pid: int) -> None:
+    os.killpg(pid, signal.SIGKILL)
+    for _ in range(100):  # until nobody is left who could still write
+        try:
+            os.killpg(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and process groups")
+@pytest.mark.parametrize(
+    ("n_jobs", "moments"),
+    [(1, (("models", 0), ("models", 2), ("records", 1), ("records", 4), ("records", 5))),
+     (2, (("models", 1), ("records", 3)))],
+)  # fmt: skip
+def test_a_killed_run_ends_as_an_uninterrupted_one(n_jobs, moments, uninterrupted, tmp_path, monkeypatch):
+    """SIGKILL to the whole process group, a random moment after so many models or records exist."""
+    folder, cache, rng = tmp_path / "records", tmp_path / "cache", random.Random(n_jobs)
+    monkeypatch.setenv("LFSSD_CACHE", str(cache))
+    where = {"models": lambda: cache.glob("models/*.safetensors"), "records": lambda: folder.glob("*.json")}
+    finished = {}
+    with Attempts(tmp_path, RUNS, folder) as attempts:
+        for what, count in moments:
+            pid = attempts.start(n_jobs)
+            deadline = time.monotonic() + 300
+            while sum(1 for _ in where[what]()) < count and time.monotonic() < deadline:
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.05 if count else 1))
+            kill_group(pid)
+            assert attempts.wait() == signal.SIGKILL  # it had not come to its end
+            for path in where["records"]():
+                json.loads(path.read_text())
+            for path in where["models"]():
+                store.load(path)
+            now = {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in where["records"]()}
+            assert finished.items() <= now.items() and now.keys() <= names(RUNS)
+            finished = now
+        assert 3 <= len(finished) < len(RUNS)
+        attempts.start(n_jobs)
+        assert attempts.wait() == 0
+    after = state(folder)
+    assert finished.items() <= after.items()
+    assert {name for name in after if name.endswith(".json")} == names(RUNS)
+    assert_same_table(runner.load(folder, RUNS), uninterrupted)
