@@ -132,3 +132,19 @@ def tow(answer: Callable[[dict, dict], float]) -> None:
         abs(answer(gold | {"a": 50.0, "b": 80.0}, gold) - 0.4) < 1e-12, "multiply the factors, do not average"
     )
     print("tow: right")
+
+
+def two_sided(answer: Callable[[Tensor, Tensor], float]) -> None:
+    """Exercise 08: ``answer(a, b)`` returns the two-sided distance |AUC - 1/2| of two lists of scores."""
+    low, high = torch.tensor([0.0, 1.0]), torch.tensor([2.0, 3.0, 4.0])
+    above, below = (float(answer(*pair)) for pair in ((high, low), (low, high)))
+    _expect(abs(above - 1) > 1e-6, "that is the AUC itself: subtract 1/2")
+    _expect(abs(above - 0.5) < 1e-6, f"scores that are all higher are 0.5 apart; got {above}")
+    _expect(abs(below + 0.5) > 1e-6, "two sides: take the absolute value: lower scores tell, too")
+    _expect(abs(below - 0.5) < 1e-6, f"scores that are all lower are 0.5 apart as well; got {below}")
+    same = float(answer(torch.ones(3), torch.ones(5)))
+    _expect(abs(same) < 1e-6, f"a tie counts as half: equal scores are 0 apart; got {same}")
+    mixed = float(answer(torch.tensor([3.0, 0.0]), torch.tensor([1.0, 2.0, 3.0])))
+    # of the 6 pairs 2 are won and 1 is tied: AUC = 2.5 / 6
+    _expect(abs(mixed - 0.5 / 6) < 1e-6, f"compare every a with every b: expected 1/12, got {mixed}")
+    print("two_sided: right")

@@ -38,7 +38,7 @@ class Attack:
 
 def entropy(z: Tensor) -> Tensor:
     """Entropy in nats of softmax(z), ``[N]`` for logits ``[N, K]``; exact where p is 0."""
-    log_p = torch.log_softmax(z.double(), dim=1)
+    log_p = torch.log_softmax(z.cpu().double(), dim=1)  # MPS has no float64
     return -(log_p.exp() * log_p).nan_to_num(nan=0.0).sum(1)
 
 

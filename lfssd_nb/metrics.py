@@ -33,7 +33,7 @@ def outputs(model: nn.Module | Outputs, data: Dataset) -> Outputs:
 
 
 def _percent_correct(z: Tensor, y: Tensor) -> float:
-    return 100 * float((z.argmax(1) == y).double().mean())
+    return 100 * int((z.argmax(1) == y).sum()) / len(y) if len(y) else float("nan")
 
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
@@ -58,6 +58,6 @@ def accuracies(model: nn.Module | Outputs, data: Dataset, scenario: Scenario) ->
 
 def accuracy_per_class(model: nn.Module, x: Tensor, y: Tensor, n_classes: int) -> Tensor:
     """Percent correct of each class, ``[n_classes]``; NaN for a class without samples."""
-    hit = (logits(model, x).argmax(1) == y).double()
-    right = torch.zeros(n_classes, dtype=torch.float64, device=y.device).index_add_(0, y, hit)
-    return (100 * right / torch.bincount(y, minlength=n_classes)).cpu()
+    hit = y[logits(model, x).argmax(1) == y].cpu()
+    right, all_ = (torch.bincount(labels, minlength=n_classes).double() for labels in (hit, y.cpu()))
+    return 100 * right / all_

