@@ -98,9 +98,10 @@ def run(runs: Sequence[Run], folder: str | Path, n_jobs: int = 2) -> pd.DataFram
 
 
 def load(folder: str | Path, runs: Sequence[Run]) -> pd.DataFrame:
-    """The records of ``runs`` that exist in ``folder``, one row each."""
+    """The records of ``runs`` that exist in ``folder``, one row each, named by ``key``."""
     paths = (_path(Path(folder), each) for each in runs)
-    return pd.DataFrame([json.loads(path.read_text()) for path in paths if path.exists()])
+    rows = [{"key": path.stem} | json.loads(path.read_text()) for path in paths if path.exists()]
+    return pd.DataFrame(rows)
 
 
 def _path(folder: Path, each: Run) -> Path:

@@ -78,10 +78,12 @@ def tuning(net: str, methods: set[str]) -> list[Run]:
 
 def chosen(net: str, kind: str, runs: list[Run], records: pd.DataFrame) -> dict[tuple[str, str], dict]:
     """(method, variant) -> settings with the highest ToW on the validation case."""
-    table = records.assign(run=runs)
-    table = table[(table.architecture == net) & (table.scenario == kind)]
+    by_key = {
+        each.key: each for each in runs if (each.case.architecture, each.case.kind) == (NETS[net], kind)
+    }
+    table = records[records.key.isin(by_key)].dropna(subset="tow")  # NaN: a value at which it diverged
+    table = table.assign(run=[by_key[key] for key in table.key])
     table["variant"] = ["batch" if run.settings.get("reduction") == "batch" else "tuned" for run in table.run]
-    table = table.dropna(subset="tow")  # a value at which the method diverged
     best = table.loc[table.groupby(["method", "variant"]).tow.idxmax()]
     return {(row.method, row.variant): row.run.settings for row in best.itertuples()}
 
@@ -116,6 +118,16 @@ def all_digits() -> list[Run]:
     ]
 
 
+def collect(folder: Path) -> None:
+    """Writes every finished record of the whole study, whatever part of it ran just now."""
+    trials = [run for net in NETS for run in tuning(net, set(METHODS))]
+    tuned = runner.load(folder, trials)
+    runs = [run for net in NETS for run in grid(net, set(METHODS), trials, tuned)]
+    save(tuned, "tuning")
+    save(runner.load(folder, runs), "methods")
+    save(runner.load(folder, all_digits()), "all_digits")
+
+
 def save(records: pd.DataFrame, name: str) -> None:
     RECORDS.mkdir(exist_ok=True)
     records.round(5).to_csv(RECORDS / f"{name}.csv", index=False)
@@ -134,21 +146,19 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     folder = ROOT / "build" / "study"
-    methods = set(args.methods)
-    trials = [each for net in args.nets for each in tuning(net, methods)]
-    run = (lambda runs, *_: runner.load(folder, runs)) if args.stage == "collect" else runner.run
-    tuned = run(trials, folder, args.jobs)
-    if args.quick:
-        runs = grid("resnet18", methods, trials, tuned, quick=True)
-        print(run(runs, folder, args.jobs)[["scenario", "method", "variant", "tow", "seconds"]])
-        return
-    save(tuned, "tuning")
-    if args.stage in ("grid", "all", "collect"):
-        runs = [each for net in args.nets for each in grid(net, methods, trials, tuned)]
-        runs = [each for each in runs if each.case.seed in args.seeds]
-        save(run(runs, folder, args.jobs), "methods")
-    if args.stage in ("digits", "all", "collect"):
-        save(run(all_digits(), folder, args.jobs), "all_digits")
+    if args.stage != "collect":
+        trials = [each for net in args.nets for each in tuning(net, set(args.methods))]
+        tuned = runner.run(trials, folder, args.jobs)
+        runs = [run for net in args.nets for run in grid(net, set(args.methods), trials, tuned, args.quick)]
+        runs = [run for run in runs if run.case.seed in args.seeds]
+        if args.quick:
+            print(runner.run(runs, folder, args.jobs)[["scenario", "method", "variant", "tow", "seconds"]])
+            return
+        if args.stage in ("grid", "all"):
+            runner.run(runs, folder, args.jobs)
+        if args.stage in ("digits", "all"):
+            runner.run(all_digits(), folder, args.jobs)
+    collect(folder)
 
 
 if __name__ == "__main__":
