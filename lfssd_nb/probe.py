@@ -17,17 +17,25 @@ from .metrics import logits
 from .scenarios import Scenario
 
 
+def last_linear(model: nn.Module) -> nn.Linear:
+    """The linear layer that makes the logits. Raises ``ValueError`` if there is none."""
+    found = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    if not found:
+        raise ValueError(
+            f"{type(model).__name__} has no nn.Linear layer: a model with a linear head is needed"
+        )
+    return found[-1]
+
+
 def features(model: nn.Module, x: Tensor, batch_size: int = 128) -> Tensor:
     """The inputs of the model's last ``nn.Linear``, ``[N, F]``, in eval mode.
 
     That is the pooled feature map of a ResNet and the class token of a ViT.
     Raises ``ValueError`` for a model without a linear layer.
     """
-    linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    if not linear:
-        raise ValueError(f"{type(model).__name__} has no nn.Linear layer whose inputs could be features")
+    head = last_linear(model)
     seen = []
-    hook = linear[-1].register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().flatten(1)))
+    hook = head.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().flatten(1)))
     try:
         logits(model, x, batch_size)
     finally:

@@ -494,7 +494,7 @@ def test_the_class_mask_hides_one_class_and_changes_no_other_logit(learnt, task)
 @pytest.mark.parametrize(
     ("net", "target", "message"),
     [
-        (nn.Sequential(nn.Conv2d(1, 10, 8), nn.Flatten()), 3, "no linear layer"),
+        (nn.Sequential(nn.Conv2d(1, 10, 8), nn.Flatten()), 3, "no nn.Linear layer"),
         (nn.Sequential(nn.Flatten(), nn.Linear(64, 10, bias=False)), 3, "no bias"),
         (nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), 10, "target 10 is no class .* 10 outputs"),
         (nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), -1, "target -1 is no class"),

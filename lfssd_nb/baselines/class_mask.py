@@ -3,17 +3,10 @@
 import torch
 from torch import nn
 
+from ..probe import last_linear
 from .loop import student
 from .registry import method
 from .task import Task
-
-
-def last_linear(model: nn.Module) -> nn.Linear:
-    """The linear layer that makes the logits. Raises ``ValueError`` if there is none."""
-    found = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    if not found:
-        raise ValueError("the model has no linear layer to mask: this method needs a linear head")
-    return found[-1]
 
 
 @method("logit mask", ["target"], kinds=("class",), source="control of UnAct (2610.04426)")
