@@ -37,7 +37,7 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 class Reduction:
     """How per-sample gradients are added up: ``"abs"``, ``"square"`` or ``"signed"`` (plain sum).
 
-    ``budget`` bounds the elements of a temporary that holds per-sample gradients (8 times as many for
+    ``budget`` bounds the elements of a temporary that holds per-sample gradients (4 times as many for
     unfolded patches); inputs and output gradients are bounded by the batch. About 2^18 (1 MB of
     float32) keeps the temporary inside a CPU's cache; a GPU likes it larger.
     """
