@@ -62,7 +62,7 @@ def xalfssd(
     i_d = sensitivity(model, task.full_x, squared=False, batch_size=batch_size)
     ratio, size = ratios(i_f, i_d), percentile_size(i_f.samples, i_d.samples)
     answers = logits(model, task.forget_x).argmax(1)
-    last = max(lam, float(ratio[ratio > 0].min()))  # ratios below lam are not dampened: the factor is 1
+    last = max(lam, alpha_at(ratio, 100))  # ratios below lam are not dampened: the factor is 1
     while True:
         alpha = max(alpha_at(ratio, min(size, 100)), last)
         new = dampen(model, i_f, i_d, alpha, lam)[0]

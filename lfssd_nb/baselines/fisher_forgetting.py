@@ -5,8 +5,7 @@ from torch import Tensor, nn
 
 from ..modes import evaluating
 from ..per_sample import PerSample
-from .loop import cycle, student
-from .random_labels import n_outputs
+from .loop import cycle, n_outputs, student
 from .registry import method
 from .task import Task
 

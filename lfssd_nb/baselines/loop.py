@@ -71,3 +71,14 @@ def cycle(x: Tensor, n: int, seed: int) -> Tensor:
 def student(model: nn.Module) -> nn.Module:
     """A copy to be trained; the model itself is left alone."""
     return copy.deepcopy(model)
+
+
+def copy_in_eval(model: nn.Module) -> nn.Module:
+    """A frozen copy in eval mode: a teacher."""
+    return student(model).eval().requires_grad_(False)
+
+
+def n_outputs(model: nn.Module, x: Tensor) -> int:
+    """How many classes the model tells apart."""
+    with torch.no_grad():
+        return copy_in_eval(model)(x[:1]).shape[1]

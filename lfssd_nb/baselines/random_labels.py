@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .loop import descend, student
+from .loop import descend, n_outputs, student
 from .registry import method
 from .task import Task
 
@@ -14,17 +14,6 @@ def wrong_labels(y: Tensor, n_classes: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     shift = torch.randint(1, n_classes, y.shape, generator=generator).to(y.device)
     return (y + shift) % n_classes
-
-
-def n_outputs(model: nn.Module, x: Tensor) -> int:
-    """How many classes the model tells apart."""
-    with torch.no_grad():
-        return copy_in_eval(model)(x[:1]).shape[1]
-
-
-def copy_in_eval(model: nn.Module) -> nn.Module:
-    """A frozen copy in eval mode: a teacher."""
-    return student(model).eval().requires_grad_(False)
 
 
 @method(

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .loop import descend, student
-from .random_labels import n_outputs, wrong_labels
+from .loop import descend, n_outputs, student
+from .random_labels import wrong_labels
 from .registry import method
 from .task import Task
 
