@@ -7,6 +7,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -79,11 +80,14 @@ def forget_subclass(data: Dataset, target: int | str) -> Scenario:
 
 
 def forget_random(data: Dataset, n: int, seed: int = 0) -> Scenario:
-    """n samples of D, drawn without replacement with ``seed``."""
+    """n samples of D, drawn without replacement with ``seed``.
+
+    Not with torch's generator: a training with the same seed would see them as its first batches.
+    """
     total = len(data.train_y)
     if not 0 < n < total:
         raise ValueError(f"cannot forget {n} random samples of {total}; choose 1 to {total - 1}")
-    chosen = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:n]
+    chosen = np.random.default_rng(seed).choice(total, n, replace=False)
     return from_index(data, chosen, kind="random", target=f"{n} samples (seed {seed})")
 
 
