@@ -32,13 +32,14 @@ def outputs(model: nn.Module | Outputs, data: Dataset) -> Outputs:
     return Outputs(logits(model, data.train_x), logits(model, data.test_x))
 
 
-def _percent_correct(z: Tensor, y: Tensor) -> float:
+def percent_correct(z: Tensor, y: Tensor) -> float:
+    """Percent of logits ``[N, K]`` whose largest is at ``y`` ``[N]``; NaN for none."""
     return 100 * int((z.argmax(1) == y).sum()) / len(y) if len(y) else float("nan")
 
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """Percent of samples whose largest logit is at ``y``; NaN for no samples."""
-    return _percent_correct(logits(model, x), y) if len(y) else float("nan")
+    return percent_correct(logits(model, x), y) if len(y) else float("nan")
 
 
 def accuracies(model: nn.Module | Outputs, data: Dataset, scenario: Scenario) -> dict[str, float]:
@@ -53,7 +54,7 @@ def accuracies(model: nn.Module | Outputs, data: Dataset, scenario: Scenario) ->
         "retain_test_acc": (z.test, data.test_y, scenario.test_retain),
         "forget_test_acc": (z.test, data.test_y, scenario.test_forget),
     }
-    return {name: _percent_correct(z[index], y[index]) for name, (z, y, index) in sets.items()}
+    return {name: percent_correct(z[index], y[index]) for name, (z, y, index) in sets.items()}
 
 
 def accuracy_per_class(model: nn.Module, x: Tensor, y: Tensor, n_classes: int) -> Tensor:

@@ -1,0 +1,106 @@
+r"""One model, two knobs: the dampened network at any (alpha, lambda), from importances computed once.
+
+Neither importance depends on :math:`\alpha` or :math:`\lambda`. A `Dial` copies the model once, lays its
+trainable weights :math:`\theta`, :math:`I(D_f)` and :math:`I(D)` out as three flat vectors, and re-dampens
+with a few elementwise operations. The rule is that of `dampening`, by the same two functions, so that the
+weights agree with those of `dampen` bit for bit.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from .dampening import check_settings, dampen, factor, selected
+from .importance import Importance
+
+
+class Dial:
+    """``dial.at(alpha, lam)`` is the dampened model; the next call changes that same object again.
+
+    forget, full: as in `dampening.dampen`, which also says what is refused. only: names of the parameters
+    that may be dampened (default: all trainable ones); the others keep their weights.
+
+    Works on the device of the model and leaves the model given alone. Raises ``ValueError`` for a name in
+    ``only`` that has no importance, and for parameters of several types or on several devices.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        forget: Importance | dict[str, Tensor],
+        full: Importance | dict[str, Tensor],
+        only: Iterable[str] | None = None,
+    ):
+        self.model = dampen(model, forget, full, alpha=1.0)[0].eval()  # a copy, and every check
+        i_f, i_d = (i.mean if isinstance(i, Importance) else i for i in (forget, full))
+        self.names = list(i_f) if only is None else list(only)
+        for name in self.names:
+            if name not in i_f:
+                raise ValueError(f"there is no importance of {name!r}; choose from {', '.join(i_f)}")
+        if not self.names:
+            raise ValueError("only=[] leaves no parameter to dampen: name at least one, or pass None")
+        weights, mine = dict(model.named_parameters()), dict(self.model.named_parameters())
+        self.theta = _flat([weights[name].detach() for name in self.names])
+        self.forget, self.full = (
+            _flat([values[name].to(self.theta.device) for name in self.names]) for values in (i_f, i_d)
+        )
+        for name, p in mine.items():
+            p.data = weights[name].detach().clone()
+        self._chosen: dict[float, Tensor] = {}  # of the last alpha: a row of a grid shares it
+        self.now = self.theta.clone()
+        self.shapes = {name: weights[name].shape for name in self.names}
+        for name, view in self.views(self.now).items():
+            mine[name].data = view
+
+    def chosen(self, alpha: float) -> Tensor:
+        """Positions of the selected weights in the flat vector. Sets of equal size are equal: a larger alpha
+        only drops weights."""
+        check_settings(alpha, 1.0)
+        if alpha not in self._chosen:
+            self._chosen = {alpha: selected(self.forget, self.full, alpha).nonzero()[:, 0]}
+        return self._chosen[alpha]
+
+    def weights(self, alpha: float, lam: float = 1.0, out: Tensor | None = None) -> Tensor:
+        """The dampened weights as a flat vector ``[P]`` in the order of ``names``: a new one, or ``out``."""
+        check_settings(alpha, lam)
+        at = self.chosen(alpha)
+        by = factor(self.forget[at], self.full[at], alpha, lam).to(self.theta.dtype)
+        out = self.theta.clone() if out is None else out.copy_(self.theta)
+        return out.index_put_((at,), self.theta[at] * by)
+
+    def at(self, alpha: float, lam: float = 1.0) -> nn.Module:
+        """The model at these settings, in eval mode: the same object after every call."""
+        self.weights(alpha, lam, out=self.now)
+        return self.model
+
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """A flat vector ``[..., P]`` as tensors ``[..., *shape]`` by parameter name, sharing its memory."""
+        parts = flat.split([shape.numel() for shape in self.shapes.values()], -1)
+        shapes = self.shapes.items()
+        return {k: v.view(*flat.shape[:-1], *s) for (k, s), v in zip(shapes, parts, strict=True)}
+
+    @torch.no_grad()
+    def logits(self, x: Tensor, cells: Sequence[tuple[float, float]], batch_size: int = 128) -> Tensor:
+        """Logits ``[C, N, K]`` of several (alpha, lam) at once: one pass of networks stacked by ``vmap``.
+
+        Holds C copies of the weights and of one batch's activations. Agrees with `at` up to the order of
+        floating-point sums.
+        """
+        stacked = self.views(torch.stack([self.weights(*cell) for cell in cells]))
+
+        def one(weights: dict[str, Tensor], part: Tensor) -> Tensor:
+            return functional_call(self.model, weights, (part,))
+
+        many = vmap(one, (0, None))
+        return torch.cat([many(stacked, part) for part in x.split(batch_size)], 1)
+
+
+def _flat(tensors: list[Tensor]) -> Tensor:
+    kinds = {(t.dtype, t.device) for t in tensors}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"parameters of several kinds, {sorted(map(str, kinds))}: sweep each kind alone (only=)"
+        )
+    return torch.cat([t.flatten() for t in tensors])

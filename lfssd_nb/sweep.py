@@ -1,0 +1,107 @@
+"""What if alpha were 4? Any grid of settings on one model, for about one forward pass a cell.
+
+>>> rows = grid(model, {"LFSSD": (i_f, i_d)}, *exam(data, scenario), alphas=..., lams=...)
+
+Importances are computed once, by the caller. Each cell re-dampens in memory (`dial`) and is measured on its
+logits; cells that select the same weights with the same lambda are one network, evaluated once.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from .data import Dataset
+from .dial import Dial
+from .importance import Importance
+from .metrics import logits, percent_correct
+from .progress import progress
+from .scenarios import Scenario
+
+Measure = Callable[[Tensor], dict[str, float]]
+Pair = tuple[Importance, Importance]
+
+
+def exam(data: Dataset, scenario: Scenario) -> tuple[Tensor, Measure]:
+    """Images, and what to measure on their logits: ``retained`` and ``forgotten`` accuracy in percent.
+
+    Test images of the retained and the forgotten kind; for random forgetting, where no test image belongs
+    to D_f, ``forgotten`` is the accuracy on D_f itself.
+    """
+    x, y, n = data.test_x, data.test_y, len(data.test_y)
+    retain, forget = scenario.test_retain, scenario.test_forget
+    if not len(forget):
+        x, y = torch.cat([x, data.train_x[scenario.forget]]), torch.cat([y, data.train_y[scenario.forget]])
+        forget = torch.arange(n, len(x), device=x.device)
+
+    def measure(z: Tensor) -> dict[str, float]:
+        sets = {"retained": retain, "forgotten": forget}
+        return {name: percent_correct(z[index], y[index]) for name, index in sets.items()}
+
+    return x, measure
+
+
+def grid(
+    model: nn.Module,
+    importances: Mapping[str, Pair],
+    x: Tensor,
+    measure: Measure,
+    alphas: Iterable[float] | None = None,
+    lams: Iterable[float] = (1.0,),
+    *,
+    scales: Iterable[float] | None = None,
+    layers: Mapping[str, Sequence[str] | None] | None = None,
+    stack: int = 1,
+    batch_size: int = 128,
+    show: bool = True,
+) -> pd.DataFrame:
+    r"""One row for each estimator, layer group, alpha and lambda, in that order of nesting.
+
+    importances: ``(I(D_f), I(D))`` by a name of your own (estimator, norm, reduction: whatever is compared).
+    x ``[N, ...]``: images; measure: a dict of numbers from their logits ``[N, K]``; `exam` gives both.
+    alphas or scales: the thresholds, or scale-free :math:`\alpha' = \alpha N_f / N`, not both.
+    layers: names of parameters by a name of the group (None: all of them), for instance `last_parts`.
+    stack: networks per forward pass (`Dial.logits`), for small networks on a GPU; one at a time is faster on
+    a CPU (measured: `make bench`). Memory: that many copies of weights and of a batch's activations.
+
+    Columns: ``estimator``, ``layers``, ``alpha``, ``scale`` (:math:`\alpha'`), ``lam``, ``selected`` (share
+    of all weights with an importance, 0..1), and those of ``measure``. Raises what `Dial` raises, and
+    ``ValueError`` for no cell or both kinds of threshold.
+    """
+    if (alphas is None) == (scales is None):
+        raise ValueError("give alphas or scales, one of the two")
+    if stack < 1:
+        raise ValueError(f"stack must be at least 1 network, got {stack}")
+    thresholds, lams = list(alphas if scales is None else scales), list(lams)
+    layers = {"all": None} if layers is None else layers
+    cells = list(itertools.product(importances, layers, thresholds, lams))
+    if not cells:
+        raise ValueError("the grid has no cell: give at least one importance, layer group, alpha and lambda")
+    rows, bar = [], progress(cells, "cells", show)
+    for (name, (i_f, i_d)), (group, only) in itertools.product(importances.items(), layers.items()):
+        dial, unit = Dial(model, i_f, i_d, only), i_d.samples / i_f.samples
+        size = sum(value.numel() for value in i_f.sums.values())
+        settings = [(t if scales is None else t * unit, lam) for t in thresholds for lam in lams]
+        counts = [len(dial.chosen(alpha)) for alpha, _ in settings]
+        same = [(n, lam if n else None) for n, (_, lam) in zip(counts, settings, strict=True)]
+        first = {key: cell for key, cell in zip(reversed(same), reversed(settings), strict=True)}
+        found = {}
+        keys = list(first)
+        for k in range(0, len(keys), stack):
+            part = keys[k : k + stack]
+            for key, z in zip(part, _logits(dial, [first[key] for key in part], x, batch_size), strict=True):
+                found[key] = measure(z)
+                bar.update(same.count(key))
+        for (alpha, lam), key in zip(settings, same, strict=True):
+            about = dict(estimator=name, layers=group, alpha=alpha, scale=alpha / unit, lam=lam)
+            rows.append(about | {"selected": key[0] / size} | found[key])
+    bar.close()
+    return pd.DataFrame(rows)
+
+
+def _logits(dial: Dial, cells: Sequence[tuple[float, float]], x: Tensor, batch_size: int) -> Iterable[Tensor]:
+    if len(cells) == 1:
+        return [logits(dial.at(*cells[0]), x, batch_size)]
+    return dial.logits(x, cells, batch_size)
