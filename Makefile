@@ -6,6 +6,10 @@ BIN := .venv/bin
 # Trained models of the notebooks and tests; a fresh clone starts from nothing.
 export LFSSD_CACHE ?= $(CURDIR)/build/cache
 
+# One file or notebook a worker, one thread each: images this small gain nothing from more threads.
+PARALLEL := -n logical --maxprocesses 8 --dist loadfile
+test: export OMP_NUM_THREADS := 1
+
 .PHONY: run test lab bench study notebooks clean
 
 run: .venv/.ready
@@ -14,8 +18,8 @@ run: .venv/.ready
 
 test: .venv/.ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
+	$(BIN)/python -m pytest $(PARALLEL) tests
+	$(BIN)/python -m pytest $(PARALLEL) --nbval-lax --nbval-current-env notebooks
 
 lab: .venv/.ready
 	$(BIN)/jupyter lab notebooks

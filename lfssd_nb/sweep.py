@@ -86,7 +86,9 @@ def grid(
         settings = [(t if scales is None else t * unit, lam) for t in thresholds for lam in lams]
         counts = [len(dial.chosen(alpha)) for alpha, _ in settings]
         same = [(n, lam if n else None) for n, (_, lam) in zip(counts, settings, strict=True)]
-        first = {key: cell for key, cell in zip(reversed(same), reversed(settings), strict=True)}
+        first = {}
+        for key, cell in zip(same, settings, strict=True):
+            first.setdefault(key, cell)
         found = {}
         keys = list(first)
         for k in range(0, len(keys), stack):

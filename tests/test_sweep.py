@@ -1,0 +1,167 @@
+"""Re-dampening in memory and the grid: the same networks as `dampen`, each evaluated once."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from lfssd_nb import metrics, models, scenarios, sweep
+from lfssd_nb.dampening import dampen
+from lfssd_nb.dial import Dial
+from lfssd_nb.importance import fisher, sensitivity
+from lfssd_nb.models import Architecture
+
+CELLS = list(itertools.product((0.5, 1.5, 3.0, 8.0, 50.0), (0.0, 0.5, 1.0)))
+
+
+@pytest.fixture(scope="module")
+def three(digits):
+    return scenarios.forget_class(digits, 3)
+
+
+@pytest.fixture(scope="module", params=["tiny", "resnet18", "vit"])
+def net(request, tiny, digits):
+    if request.param == "tiny":
+        return tiny
+    return models.build(Architecture(request.param, width=8), digits, seed=1).eval()
+
+
+@pytest.fixture(scope="module")
+def pair(net, digits, three):
+    x = digits.train_x[:300]
+    return sensitivity(net, x[digits.train_y[:300] == 3]), sensitivity(net, x)
+
+
+def test_a_dial_has_the_weights_of_dampen_bit_for_bit(net, pair, digits):
+    dial = Dial(net, *pair)
+    before = [p.clone() for p in net.parameters()]
+    for alpha, lam in (*CELLS, CELLS[0]):  # back to a smaller alpha, too: nothing is left of the last one
+        expected, report = dampen(net, *pair, alpha, lam)
+        got = dial.at(alpha, lam)
+        for (name, p), q in zip(expected.named_parameters(), got.parameters(), strict=True):
+            assert torch.equal(p, q), (name, alpha, lam)
+        assert len(dial.chosen(alpha)) == report.selected.sum()
+    assert torch.equal(metrics.logits(expected, digits.test_x), metrics.logits(got, digits.test_x))
+    assert all(torch.equal(p, q) for p, q in zip(before, net.parameters(), strict=True))
+
+
+def test_stacked_networks_answer_like_single_ones(net, pair, digits):
+    dial = Dial(net, *pair)
+    together = dial.logits(digits.test_x, CELLS)
+    for cell, z in zip(CELLS, together, strict=True):
+        alone = metrics.logits(dial.at(*cell), digits.test_x)
+        assert (z - alone).abs().max() < 1e-4
+        clear = alone.topk(2, 1).values.diff(dim=1).abs()[:, 0] > 1e-3
+        assert torch.equal(z.argmax(1)[clear], alone.argmax(1)[clear])
+
+
+def test_only_some_parameters(net, pair):
+    names = [name for name, _ in net.named_parameters()]
+    dial = Dial(net, *pair, only=names[-2:])
+    everywhere, _ = dampen(net, *pair, 1.5, 0.5)
+    expected = {k: p for k, p in everywhere.named_parameters()}
+    changed = 0
+    for (name, p), original in zip(dial.at(1.5, 0.5).named_parameters(), net.parameters(), strict=True):
+        assert torch.equal(p, expected[name] if name in names[-2:] else original)
+        changed += int((p != original).sum())
+    assert changed
+
+
+def test_a_dial_says_what_it_cannot_do(net, pair):
+    with pytest.raises(ValueError, match="no importance of 'layer9'; choose from"):
+        Dial(net, *pair, only=["layer9"])
+    with pytest.raises(ValueError, match="leaves no parameter"):
+        Dial(net, *pair, only=[])
+    with pytest.raises(ValueError, match="alpha must be positive"):
+        Dial(net, *pair).at(0.0)
+    with pytest.raises(ValueError, match="lam"):
+        Dial(net, *pair).at(1.0, -1.0)
+    with pytest.raises(ValueError, match="not inside D"):
+        Dial(net, pair[1], pair[0])
+
+
+def test_a_dial_on_two_types_of_weights(tiny, digits):
+    mixed = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Linear(8, 10))
+    mixed[2].double()
+    i = {name: torch.ones_like(p) for name, p in mixed.named_parameters()}
+    with pytest.raises(ValueError, match="several kinds"):
+        Dial(mixed, i, i)
+    Dial(mixed, i, i, only=["1.weight", "1.bias"])
+
+
+def test_a_grid_is_what_dampen_and_accuracies_say(tiny, digits, three):
+    x, y, index = digits.train_x, digits.train_y, three.forget
+    pairs = {
+        "LFSSD": (sensitivity(tiny, x[index]), sensitivity(tiny, x)),
+        "SSD": (fisher(tiny, x[index], y[index]), fisher(tiny, x, y)),
+    }
+    found = sweep.grid(tiny, pairs, *sweep.exam(digits, three), alphas=(1.2, 4, 30), lams=(1, 0.3))
+    assert len(found) == 12
+    assert list(found.estimator[:6].unique()) == ["LFSSD"] and list(found.lam[:2]) == [1, 0.3]
+    for row in found.itertuples():
+        model, report = dampen(tiny, *pairs[row.estimator], row.alpha, row.lam)
+        right = metrics.accuracies(model, digits, three)
+        assert (row.retained, row.forgotten) == (right["retain_test_acc"], right["forget_test_acc"])
+        assert row.selected == pytest.approx(report.selected.sum() / report["size"].sum())
+        assert row.scale == pytest.approx(row.alpha / three.ceiling)
+    assert found.selected.nunique() > 3 and found.retained.nunique() > 3
+
+
+def test_scales_are_alphas_in_units_of_the_ceiling(tiny, digits, three):
+    x = digits.train_x
+    pairs = {"LFSSD": (sensitivity(tiny, x[three.forget]), sensitivity(tiny, x))}
+    exam = sweep.exam(digits, three)
+    a = sweep.grid(tiny, pairs, *exam, scales=(0.2, 0.5))
+    b = sweep.grid(tiny, pairs, *exam, alphas=[0.2 * three.ceiling, 0.5 * three.ceiling])
+    assert a.drop(columns="scale").equals(b.drop(columns="scale"))
+
+
+def test_equal_networks_are_evaluated_once(tiny, digits, three):
+    x = digits.train_x
+    pairs = {"LFSSD": (sensitivity(tiny, x[three.forget]), sensitivity(tiny, x))}
+    asked = []
+
+    def measure(z):
+        asked.append(z)
+        return {"answer": len(asked)}
+
+    alphas = (3.0, 3.0, three.ceiling + 1, three.ceiling + 2)
+    found = sweep.grid(tiny, pairs, digits.test_x, measure, alphas, lams=(1.0, 0.5))
+    assert len(found) == 8 and len(asked) == 3  # alpha 3 with two lambdas, and the untouched network
+    assert found.answer.tolist() == [1, 2, 1, 2, 3, 3, 3, 3]
+    assert torch.equal(asked[2], metrics.logits(tiny, digits.test_x))
+
+
+def test_stacking_a_grid_changes_nothing_but_the_last_digits(tiny, digits, three):
+    x = digits.train_x
+    pairs = {"LFSSD": (sensitivity(tiny, x[three.forget]), sensitivity(tiny, x))}
+    grids = [
+        sweep.grid(tiny, pairs, *sweep.exam(digits, three), alphas=(1.5, 2, 4, 20), lams=(1, 0.5), stack=n)
+        for n in (1, 3)
+    ]
+    assert (
+        grids[0].drop(columns="estimator").select_dtypes("number") - grids[1].select_dtypes("number")
+    ).abs().max().max() < 1
+
+
+def test_the_exam_of_random_forgetting_asks_for_the_forget_set_itself(tiny, digits):
+    scenario = scenarios.forget_random(digits, 50, seed=3)
+    x, measure = sweep.exam(digits, scenario)
+    right = metrics.accuracies(tiny, digits, scenario)
+    assert measure(metrics.logits(tiny, x)) == {
+        "retained": right["retain_test_acc"], "forgotten": right["forget_train_acc"],
+    }  # fmt: skip
+
+
+def test_a_grid_says_what_is_missing(tiny, digits, three):
+    i = sensitivity(tiny, digits.train_x[:20])
+    exam = sweep.exam(digits, three)
+    with pytest.raises(ValueError, match="alphas or scales"):
+        sweep.grid(tiny, {"LFSSD": (i, i)}, *exam)
+    with pytest.raises(ValueError, match="alphas or scales"):
+        sweep.grid(tiny, {"LFSSD": (i, i)}, *exam, alphas=[1], scales=[0.1])
+    with pytest.raises(ValueError, match="no cell"):
+        sweep.grid(tiny, {}, *exam, alphas=[1])
+    with pytest.raises(ValueError, match="at least 1 network, got 0"):
+        sweep.grid(tiny, {"LFSSD": (i, i)}, *exam, alphas=[1], stack=0)
