@@ -168,7 +168,7 @@ def test_a_method_that_fails_is_a_row_and_the_rest_goes_on(tmp_path):
 
 def test_an_unknown_method_is_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "fit", None)
-    monkeypatch.setattr(runner, "_in_parallel", None)
+    monkeypatch.setattr(runner, "in_parallel", None)
     with pytest.raises(ValueError, match="unknown method 'lfsd'"):
         runner.run([RUNS[0], Run(CASE, "lfsd")], tmp_path / "records", n_jobs=1)
     assert not (tmp_path / "records").exists()
