@@ -297,7 +297,7 @@ def job(k):
     if k == 5:
         raise LookupError("the job's own words")
 
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
 register_ray()
 os.environ |= places
 retry = dict(num_cpus=1, max_restarts=3, max_task_retries=3)
@@ -313,7 +313,9 @@ ray.shutdown()
 
 def test_ray_workers_compute_the_records_of_one_process_and_survive_a_kill(alone, small, tmp_path):
     """In a process of its own: joblib's Ray backend changes joblib, and Ray keeps a token in ~/.ray."""
-    pytest.importorskip("ray", reason="needs Ray, which has no wheel for this Python or platform")
+    pytest.importorskip(
+        "ray", reason="needs Ray (pip install ray): not every Python and platform has a wheel"
+    )
     places = {"LFSSD_CACHE": str(tmp_path / "cache"), "LFSSD_DATA": str(small)}
     (tmp_path / "plan").write_bytes(pickle.dumps((RUNS, places, str(tmp_path))))
     environment = {k: v for k, v in os.environ.items() if k not in places} | {
