@@ -4,8 +4,9 @@ A finished record is a small JSON file, named by a hash of everything that was a
 into place when complete. What exists is never computed again, what was interrupted leaves nothing
 behind: kill the run at any moment and start it again. `load` gathers the records into a tidy DataFrame.
 
-Parallel work goes through joblib, so that ``joblib.parallel_config(...)`` decides where it runs. Every
-worker computes with one thread: results do not depend on how many workers there are.
+Parallel work goes through `parallel.in_parallel`, so that ``joblib.parallel_config(...)`` decides where it
+runs, and results do not depend on how many workers there are. On a cluster, ``folder``, the model cache
+and the data root must be on a file system that all workers see.
 """
 
 import hashlib
@@ -19,7 +20,6 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-import joblib
 import pandas as pd
 import torch
 from torch import nn
@@ -29,7 +29,7 @@ from .battery import Yardstick, battery, yardstick
 from .data import Dataset
 from .gold import retrained
 from .models import Architecture, build
-from .progress import progress
+from .parallel import in_parallel
 from .recipes import default_recipe
 from .scenarios import Scenario
 from .training import trained, training_seconds
@@ -78,22 +78,30 @@ class Run:
         return hashlib.sha256(what.encode()).hexdigest()[:20]
 
 
-def run(runs: Sequence[Run], folder: str | Path, n_jobs: int = 2) -> pd.DataFrame:
+def run(runs: Sequence[Run], folder: str | Path, n_jobs: int | None = None) -> pd.DataFrame:
     """Computes the records that ``folder`` lacks and returns those of ``runs``, in their order.
 
     First all models (originals, gold), each trained once and cached, then case by case all methods.
     A record that fails to compute is kept as a row with ``error``, so that the rest goes on.
+
+    ``n_jobs``: None for what ``joblib.parallel_config`` says, else all cores; see `parallel.in_parallel`.
+    Raises ``FileNotFoundError`` when workers wrote to a ``folder`` that is not this one.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()  # workers have folders of their own to start from
     for each in runs:
         baselines.get(each.method)
     todo = [each for each in runs if not _path(folder, each).exists()]
     if todo:
-        _in_parallel(_train, _models(todo), n_jobs, "models")
+        in_parallel(_train, _models(todo), n_jobs, "models")
         cases = {}
         for each in todo:
             cases.setdefault(each.case, []).append(each)
-        _in_parallel(_records, [(batch, folder) for batch in cases.values()], n_jobs, "cases")
+        in_parallel(_records, [(batch, folder) for batch in cases.values()], n_jobs, "cases")
+        if lost := sum(not _path(folder, each).exists() for each in todo):
+            raise FileNotFoundError(
+                f"{lost} of {len(todo)} records are not in {folder} though they were computed: choose a "
+                "folder on a file system that all workers see, or start again if this one is only slow"
+            )
     return load(folder, runs)
 
 
@@ -108,14 +116,6 @@ def _path(folder: Path, each: Run) -> Path:
     return folder / f"{each.key}.json"
 
 
-def _in_parallel(job, arguments: Sequence[tuple], n_jobs: int, label: str) -> None:
-    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-    done = parallel(joblib.delayed(job)(*each) for each in arguments)
-    with progress(range(len(arguments)), label) as bar:
-        for _ in done:
-            bar.update()
-
-
 def _models(runs: Sequence[Run]) -> list[tuple]:
     """(case, seed, gold?) of every model that the runs need, each once."""
     wanted = {}
@@ -126,45 +126,36 @@ def _models(runs: Sequence[Run]) -> list[tuple]:
     return list(wanted.values())
 
 
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @lru_cache(4)
-def _dataset(name: str) -> Dataset:
-    return data.load(name, device="cpu")
+def _dataset(name: str, root: Path) -> Dataset:
+    return data.load(name, root, device="cpu")
 
 
 def _setting(case: Case) -> tuple[Dataset, Scenario]:
-    d = _dataset(case.data)
+    d = _dataset(case.data, data.data_root())
     target, _, draw = case.target.partition("@")
     return d, scenarios.make(d, case.kind, target, int(draw or 0))
 
 
 def _train(case: Case, seed: int, gold: bool) -> None:
-    with _single_threaded():
-        d, scenario = _setting(case)
-        trained(d, case.architecture, None, seed, scenario.retain if gold else None, show=False)
+    d, scenario = _setting(case)
+    trained(d, case.architecture, None, seed, scenario.retain if gold else None, show=False)
 
 
 def _records(runs: Sequence[Run], folder: Path) -> None:
-    with _single_threaded():
-        case = runs[0].case
-        d, scenario = _setting(case)
-        original = trained(d, case.architecture, None, case.seed, show=False)
-        others = [seed for seed in case.gold_seeds if seed != case.seed]
-        golds = retrained(d, scenario, case.architecture, None, others, show=False)
-        stick = yardstick(golds, build(case.architecture, d, case.seed + 1000), d, scenario)
-        task = baselines.make(d, scenario, case.architecture, None, case.seed)
-        for each in runs:
-            row = _record(each, original, task, d, scenario, stick)
-            store.write(_path(folder, each), json.dumps(row, indent=1).encode())
+    runs = [each for each in runs if not _path(folder, each).exists()]  # by a worker that died since
+    if not runs:
+        return
+    case = runs[0].case
+    d, scenario = _setting(case)
+    original = trained(d, case.architecture, None, case.seed, show=False)
+    others = [seed for seed in case.gold_seeds if seed != case.seed]
+    golds = retrained(d, scenario, case.architecture, None, others, show=False)
+    stick = yardstick(golds, build(case.architecture, d, case.seed + 1000), d, scenario)
+    task = baselines.make(d, scenario, case.architecture, None, case.seed)
+    for each in runs:
+        row = _record(each, original, task, d, scenario, stick)
+        store.write(_path(folder, each), json.dumps(row, indent=1).encode())
 
 
 def _record(each: Run, original, task, d: Dataset, scenario: Scenario, stick: Yardstick) -> dict:

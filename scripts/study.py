@@ -12,10 +12,10 @@ Resumable: finished records in build/study are never computed again.
 """
 
 import argparse
-import os
 from itertools import product
 from pathlib import Path
 
+import joblib
 import pandas as pd
 
 from lfssd_nb import runner
@@ -134,19 +134,39 @@ def save(records: pd.DataFrame, name: str) -> None:
     print(f"{len(records)} records in {RECORDS / name}.csv")
 
 
+def engine(backend: str, address: str | None) -> joblib.parallel_config:
+    """Where the jobs run; Dask and Ray run those of a killed worker again."""
+    if backend == "dask":
+        return joblib.parallel_config("dask", scheduler_host=address)
+    if backend == "ray":
+        import ray
+        from ray.util.joblib import register_ray
+
+        ray.init(address)
+        register_ray()
+        retry = dict(num_cpus=1, max_restarts=3, max_task_retries=3)
+        return joblib.parallel_config("ray", ray_remote_args=retry)
+    return joblib.parallel_config("loky")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
         "stage", nargs="?", default="all", choices=("all", "tune", "grid", "digits", "collect")
     )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--jobs", type=int, help="default: all cores, or all workers of a cluster")
+    parser.add_argument("--backend", default="loky", choices=("loky", "dask", "ray"))
+    parser.add_argument("--address", help="of the Dask scheduler or Ray cluster, as tcp://host:8786 or auto")
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
     parser.add_argument("--methods", nargs="+", default=[m for m in METHODS if m not in LEFT_OUT])
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     folder = ROOT / "build" / "study"
-    if args.stage != "collect":
+    if args.stage == "collect":
+        collect(folder)
+        return
+    with engine(args.backend, args.address):
         trials = [each for net in args.nets for each in tuning(net, set(args.methods))]
         tuned = runner.run(trials, folder, args.jobs)
         runs = [run for net in args.nets for run in grid(net, set(args.methods), trials, tuned, args.quick)]

@@ -42,6 +42,20 @@ def few(digits):
 
 
 @pytest.fixture(scope="session")
+def small(digits, tmp_path_factory):
+    """A data root whose "cifar10" is 100 digits, with room for a model cache. (No patch reaches other
+    processes, but the environment does.)"""
+    root, few = tmp_path_factory.mktemp("small"), digits.subset(100)
+    arrays = {}
+    for split in ("train", "test"):
+        x, y = (getattr(few, f"{split}_{k}") for k in "xy")
+        arrays[f"{split}_images"] = (255 * few.images(x)).round().to(torch.uint8).numpy()
+        arrays[f"{split}_label"] = y.numpy()
+    np.savez(root / "cifar10.npz", names=json.dumps({"label": list(few.classes)}), **arrays)
+    return root
+
+
+@pytest.fixture(scope="session")
 def tiny():
     """Convolution, batch norm with statistics that matter, linear: digits to 10 logits, in eval mode."""
     with torch.random.fork_rng(devices=[]):

@@ -11,7 +11,6 @@ import sys
 import time
 from contextlib import suppress
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -29,20 +28,6 @@ RUNS = [
     *(Run(OTHER, name) for name in ("nothing", "retrain", "lfssd", "jit", "scrub")),
 ]
 TIMINGS = ["seconds"]
-
-
-@pytest.fixture(scope="module")
-def small(digits, tmp_path_factory):
-    """A data root whose "cifar10" is 100 digits, and a model cache. (No patch reaches joblib's workers,
-    but the environment does.)"""
-    root, few = tmp_path_factory.mktemp("small"), digits.subset(100)
-    arrays = {}
-    for split in ("train", "test"):
-        x, y = (getattr(few, f"{split}_{k}") for k in "xy")
-        arrays[f"{split}_images"] = (255 * few.images(x)).round().to(torch.uint8).numpy()
-        arrays[f"{split}_label"] = y.numpy()
-    np.savez(root / "cifar10.npz", names=json.dumps({"label": list(few.classes)}), **arrays)
-    return root
 
 
 @pytest.fixture(autouse=True)
@@ -168,7 +153,7 @@ def test_a_method_that_fails_is_a_row_and_the_rest_goes_on(tmp_path):
 
 def test_an_unknown_method_is_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "fit", None)
-    monkeypatch.setattr(runner, "_in_parallel", None)
+    monkeypatch.setattr(runner, "in_parallel", None)
     with pytest.raises(ValueError, match="unknown method 'lfsd'"):
         runner.run([RUNS[0], Run(CASE, "lfsd")], tmp_path / "records", n_jobs=1)
     assert not (tmp_path / "records").exists()
