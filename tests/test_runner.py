@@ -78,7 +78,7 @@ def test_a_table_has_one_row_for_each_run_in_their_order(uninterrupted):
     assert passes["retrain"] == 12 * 0.9  # 12 epochs over D_r, though it came from the cache
     assert passes["lfssd"] == 1.18  # D and D_f once, and two samples twice to make a plan of each
     assert passes["jit"] == 8 * 0.1  # two passes for each of four draws over D_f
-    assert table.forget_train_acc[2] == 0 and table.forget_train_acc[0] > 30
+    assert table.forget_train_acc[2] == 0 < table.forget_train_acc[0]
 
 
 def test_what_exists_is_never_computed_again(uninterrupted, tmp_path, monkeypatch):
