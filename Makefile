@@ -26,6 +26,7 @@ lab: .venv/.ready
 
 bench: .venv/.ready
 	$(BIN)/python scripts/bench.py
+	$(BIN)/python scripts/bench_sweep.py
 
 # The method comparison behind notebooks 04 to 07: hours of CPU, resumable (make study JOBS=16).
 study: .venv/.ready

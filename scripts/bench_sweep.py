@@ -1,0 +1,80 @@
+"""make bench, second part: what a cell of an alpha x lambda grid costs, on one trained model, in one run.
+
+(a) evaluation alone: as many forward passes over the same test images, nothing dampened;
+(b) the published recipe anew for every cell: batch-mean importances of D_f and D (64 at a time), dampening,
+    evaluation. Timed on a few cells.
+
+All 200 cells of the grid select different sets, so that none is saved by the early-out for equal networks.
+"""
+
+import argparse
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lfssd_nb import dampening, data, importance, metrics, scenarios, sweep, training
+from lfssd_nb.dial import Dial
+from lfssd_nb.models import Architecture
+
+ALPHAS, LAMS = np.geomspace(1.2, 6, 20), np.linspace(0.1, 1, 10)
+
+
+def timed(job, repeats: int) -> float:
+    """Seconds of the fastest of several runs."""
+    spent = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        job()
+        spent.append(time.perf_counter() - start)
+    return min(spent)
+
+
+def cells_per_second(architecture: Architecture, repeats: int) -> pd.DataFrame:
+    digits = data.load("digits", device="cpu")
+    three = scenarios.forget_class(digits, 3)
+    model = training.trained(digits, architecture, show=False)
+    forget, full = digits.train_x[three.forget], digits.train_x
+    x, measure = sweep.exam(digits, three)
+
+    def published(alpha=2.0, lam=1.0):
+        pair = (importance.sensitivity(model, s, reduction="batch", batch_size=64) for s in (forget, full))
+        measure(metrics.logits(dampening.dampen(model, *pair, alpha, lam)[0], x))
+
+    n = len(ALPHAS) * len(LAMS)
+
+    def evaluations():
+        for _ in range(n):
+            measure(metrics.logits(model, x))
+
+    pairs = {"LFSSD": (importance.sensitivity(model, forget), importance.sensitivity(model, full))}
+    sizes = {len(Dial(model, *pairs["LFSSD"]).chosen(float(alpha))) for alpha in ALPHAS}
+    assert len(sizes) == len(ALPHAS), "two alphas select the same set: the grid would save a pass"
+
+    def grid(stack=1, alphas=ALPHAS):
+        sweep.grid(model, pairs, x, measure, map(float, alphas), map(float, LAMS), stack=stack, show=False)
+
+    spent = {
+        "(a) evaluation alone": timed(evaluations, repeats) / n,
+        "sweep": timed(grid, repeats) / n,
+        "sweep, 5 networks stacked": timed(lambda: grid(5, ALPHAS[:2]), repeats) / (2 * len(LAMS)),
+        "(b) published recipe per cell": timed(published, max(3, repeats)),
+    }
+    table = pd.DataFrame({"cells / s": 1 / pd.Series(spent)})
+    table["time, x (a)"] = table["cells / s"].iloc[0] / table["cells / s"]
+    table["speed, x (b)"] = table["cells / s"] / table["cells / s"].iloc[-1]
+    return table.round(2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3)
+    repeats = parser.parse_args().repeats
+    for name, architecture in {"ResNet18 w16": Architecture(), "ViT micro": Architecture("vit")}.items():
+        print(f"\n{len(ALPHAS)} x {len(LAMS)} grid on {name}, digits, {torch.get_num_threads()} threads")
+        print(cells_per_second(architecture, repeats).to_string(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
