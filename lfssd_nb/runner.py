@@ -14,7 +14,7 @@ import json
 import platform
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -73,9 +73,13 @@ class Run:
 
     @property
     def key(self) -> str:
-        """20 hex digits of a hash of all that decides the record."""
-        what = json.dumps([SCHEMA, asdict(self)], sort_keys=True)
-        return hashlib.sha256(what.encode()).hexdigest()[:20]
+        """A hash of all that decides the record."""
+        return key([SCHEMA, asdict(self)])
+
+
+def key(what: list) -> str:
+    """20 hex digits of a hash of something that JSON can hold."""
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def run(runs: Sequence[Run], folder: str | Path, n_jobs: int | None = None) -> pd.DataFrame:
@@ -87,33 +91,41 @@ def run(runs: Sequence[Run], folder: str | Path, n_jobs: int | None = None) -> p
     ``n_jobs``: None for what ``joblib.parallel_config`` says, else all cores; see `parallel.in_parallel`.
     Raises ``FileNotFoundError`` when workers wrote to a ``folder`` that is not this one.
     """
-    folder = Path(folder).absolute()  # workers have folders of their own to start from
     for each in runs:
         baselines.get(each.method)
-    todo = [each for each in runs if not _path(folder, each).exists()]
-    if todo:
-        in_parallel(_train, _models(todo), n_jobs, "models")
-        cases = {}
-        for each in todo:
-            cases.setdefault(each.case, []).append(each)
-        in_parallel(_records, [(batch, folder) for batch in cases.values()], n_jobs, "cases")
-        if lost := sum(not _path(folder, each).exists() for each in todo):
-            raise FileNotFoundError(
-                f"{lost} of {len(todo)} records are not in {folder} though they were computed: choose a "
-                "folder on a file system that all workers see, or start again if this one is only slow"
-            )
+    resume(runs, folder, _records, n_jobs, lambda each: each.case)
     return load(folder, runs)
+
+
+def resume(jobs: Sequence, folder: str | Path, compute: Callable, n_jobs: int | None, by: Callable) -> None:
+    """Trains the models that unfinished jobs need, then calls ``compute(batch, folder)`` for each batch of
+    jobs with equal ``by(job)``. A job has a ``case`` and a ``key``; compute writes ``folder/KEY.json``."""
+    folder = Path(folder).absolute()  # workers have folders of their own to start from
+    todo = [each for each in jobs if not record(folder, each).exists()]
+    if not todo:
+        return
+    in_parallel(_train, _models(todo), n_jobs, "models")
+    batches = {}
+    for each in todo:
+        batches.setdefault(by(each), []).append(each)
+    in_parallel(compute, [(batch, folder) for batch in batches.values()], n_jobs, "cases")
+    if lost := sum(not record(folder, each).exists() for each in todo):
+        raise FileNotFoundError(
+            f"{lost} of {len(todo)} records are not in {folder} though they were computed: choose a "
+            "folder on a file system that all workers see, or start again if this one is only slow"
+        )
 
 
 def load(folder: str | Path, runs: Sequence[Run]) -> pd.DataFrame:
     """The records of ``runs`` that exist in ``folder``, one row each, named by ``key``."""
-    paths = (_path(Path(folder), each) for each in runs)
+    paths = (record(folder, each) for each in runs)
     rows = [{"key": path.stem} | json.loads(path.read_text()) for path in paths if path.exists()]
     return pd.DataFrame(rows)
 
 
-def _path(folder: Path, each: Run) -> Path:
-    return folder / f"{each.key}.json"
+def record(folder: str | Path, job) -> Path:
+    """Where the record of a job is, or will be."""
+    return Path(folder) / f"{job.key}.json"
 
 
 def _models(runs: Sequence[Run]) -> list[tuple]:
@@ -131,23 +143,24 @@ def _dataset(name: str, root: Path) -> Dataset:
     return data.load(name, root, device="cpu")
 
 
-def _setting(case: Case) -> tuple[Dataset, Scenario]:
+def setting(case: Case) -> tuple[Dataset, Scenario]:
+    """The data set, loaded once a process, and the forget set of a case."""
     d = _dataset(case.data, data.data_root())
     target, _, draw = case.target.partition("@")
     return d, scenarios.make(d, case.kind, target, int(draw or 0))
 
 
 def _train(case: Case, seed: int, gold: bool) -> None:
-    d, scenario = _setting(case)
+    d, scenario = setting(case)
     trained(d, case.architecture, None, seed, scenario.retain if gold else None, show=False)
 
 
 def _records(runs: Sequence[Run], folder: Path) -> None:
-    runs = [each for each in runs if not _path(folder, each).exists()]  # by a worker that died since
+    runs = [each for each in runs if not record(folder, each).exists()]  # by a worker that died since
     if not runs:
         return
     case = runs[0].case
-    d, scenario = _setting(case)
+    d, scenario = setting(case)
     original = trained(d, case.architecture, None, case.seed, show=False)
     others = [seed for seed in case.gold_seeds if seed != case.seed]
     golds = retrained(d, scenario, case.architecture, None, others, show=False)
@@ -155,7 +168,7 @@ def _records(runs: Sequence[Run], folder: Path) -> None:
     task = baselines.make(d, scenario, case.architecture, None, case.seed)
     for each in runs:
         row = _record(each, original, task, d, scenario, stick)
-        store.write(_path(folder, each), json.dumps(row, indent=1).encode())
+        store.write(record(folder, each), json.dumps(row, indent=1).encode())
 
 
 def _record(each: Run, original, task, d: Dataset, scenario: Scenario, stick: Yardstick) -> dict:

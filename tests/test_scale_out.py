@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 import torch
 from test_runner import RUNS, assert_same_table, names
+from test_sweep import SWEEPS
 
-from lfssd_nb import parallel, runner, store
+from lfssd_nb import parallel, runner, store, sweep_runner
 from lfssd_nb.parallel import in_parallel
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no SIGALRM to limit its time")
@@ -222,8 +223,11 @@ def test_a_job_on_dask_has_the_places_of_its_caller(dask, tmp_path, monkeypatch)
     assert in_parallel(surroundings, [()], 1, "jobs")[0][0] == os.getpid()  # 1 means here
 
 
-def test_a_killed_dask_worker_loses_and_repeats_no_record(dask, alone, tmp_path):
-    """SIGKILL right after the first record of a case that has five; every write of a record is logged."""
+@pytest.mark.parametrize(
+    ("computed", "jobs"), [(runner, RUNS), (sweep_runner, SWEEPS)], ids=["runs", "sweep"]
+)
+def test_a_killed_dask_worker_loses_and_repeats_no_record(dask, small, tmp_path, computed, jobs, monkeypatch):
+    """SIGKILL right after the first record of a batch of several; every write of a record is logged."""
     from distributed import WorkerPlugin
 
     log, marker, folder = tmp_path / "log", tmp_path / "killed", tmp_path / "records"
@@ -248,15 +252,16 @@ def test_a_killed_dask_worker_loses_and_repeats_no_record(dask, alone, tmp_path)
     before = {*dask.run(os.getpid).values()}
     dask.register_plugin(Killer(), name="killer")
     try:
-        table = runner.run(RUNS, folder)
+        table = computed.run(jobs, folder)
     finally:
         dask.unregister_worker_plugin("killer")
     dask.wait_for_workers(2)
     after = {*dask.run(os.getpid).values()}
     assert before - after == {int(marker.read_text())} and len(after) == 2
-    assert sorted(log.read_text().split()) == sorted(names(RUNS))
-    assert {each.name for each in folder.iterdir()} == names(RUNS)
-    assert_same_table(table, alone)
+    assert sorted(log.read_text().split()) == sorted(names(jobs))
+    assert {each.name for each in folder.iterdir()} == names(jobs)
+    monkeypatch.setenv("LFSSD_CACHE", str(tmp_path / "another cache"))
+    assert_same_table(table, computed.run(jobs, tmp_path / "alone", n_jobs=1))
 
 
 def test_errors_of_dask_jobs_are_raised_and_a_job_that_kills_its_workers_does_not_hang(dask, monkeypatch):

@@ -6,12 +6,28 @@ import pytest
 import torch
 from torch import nn
 
-from lfssd_nb import metrics, models, scenarios, sweep
+from lfssd_nb import (
+    gold,
+    metrics,
+    models,
+    parallel,
+    runner,
+    scenarios,
+    sweep,
+    sweep_runner,
+    training,
+    unlearn,
+)
 from lfssd_nb.dampening import dampen
 from lfssd_nb.dial import Dial
 from lfssd_nb.importance import fisher, sensitivity
 from lfssd_nb.models import Architecture
 
+CASES = [
+    runner.Case("cifar10", Architecture("resnet18", 8), "class", target, seed, gold_seeds=(0, 1))
+    for seed, target in itertools.product((0, 1), ("3", "8"))
+]
+SWEEPS = [sweep_runner.Sweep(case, scales=(0.1, 0.3, 2.0), lams=(1.0, 0.5)) for case in CASES]
 CELLS = list(itertools.product((0.5, 1.5, 3.0, 8.0, 50.0), (0.0, 0.5, 1.0)))
 
 
@@ -165,3 +181,55 @@ def test_a_grid_says_what_is_missing(tiny, digits, three):
         sweep.grid(tiny, {}, *exam, alphas=[1])
     with pytest.raises(ValueError, match="at least 1 network, got 0"):
         sweep.grid(tiny, {"LFSSD": (i, i)}, *exam, alphas=[1], stack=0)
+
+
+# ---- many cases
+
+
+@pytest.fixture
+def places(small, monkeypatch):
+    monkeypatch.setenv("LFSSD_DATA", str(small))
+    monkeypatch.setenv("LFSSD_CACHE", str(small / "cache"))
+    runner._dataset.cache_clear()
+    with parallel.single_threaded():  # like the runner's workers: other models otherwise
+        yield
+    runner._dataset.cache_clear()
+
+
+def test_a_sweep_over_cases_is_a_grid_on_each(places, tmp_path, monkeypatch):
+    counted = []
+    spied = sweep_runner.importance
+    monkeypatch.setattr(sweep_runner, "importance", lambda *a: counted.append(len(a[2])) or spied(*a))
+    found = sweep_runner.run(SWEEPS, tmp_path, n_jobs=1)
+    assert (
+        len(found) == 4 * 12 and not found.duplicated(["seed", "target", "estimator", "scale", "lam"]).any()
+    )
+    assert counted.count(100) == 4  # I(D): two networks, two estimators, whatever the targets
+    d, scenario = runner.setting(CASES[3])
+    model = training.trained(d, CASES[3].architecture, None, 1, show=False)
+    done = unlearn.lfssd(model, d.train_x[scenario.forget], d.train_x, 0.3 * scenario.ceiling, 0.5)
+    right = metrics.accuracies(done.model, d, scenario)
+    row = found.query("seed == 1 and target == '8' and estimator == 'LFSSD' and lam == 0.5")
+    row = row[row.scale.sub(0.3).abs() < 1e-9].iloc[0]
+    assert row.selected == pytest.approx(done.selected_share) and row.selected > 0
+    assert (row.retained, row.forgotten) == (right["retain_test_acc"], right["forget_test_acc"])
+    other = gold.retrained(d, scenario, CASES[3].architecture, None, [0], show=False)[0]
+    right = metrics.accuracies(other, d, scenario)
+    assert (row.gold_retained, row.gold_forgotten) == (right["retain_test_acc"], right["forget_test_acc"])
+    assert row.gap == (abs(row.retained - row.gold_retained) + abs(row.forgotten - row.gold_forgotten)) / 2
+
+
+def test_a_sweep_resumes(places, tmp_path, monkeypatch):
+    first = sweep_runner.run(SWEEPS[:1], tmp_path, n_jobs=1)
+    done = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    both = sweep_runner.run(SWEEPS[:2], tmp_path, n_jobs=1)
+    assert len(both) == 2 * len(first) and both[: len(first)].equals(first)
+    assert all(path.stat().st_mtime_ns == before for path, before in done.items())
+    monkeypatch.setattr(sweep_runner, "_cells", None)
+    assert sweep_runner.run(SWEEPS[:2], tmp_path, n_jobs=1).equals(both)
+    assert len(sweep_runner.load(tmp_path, SWEEPS)) == len(both)
+
+
+def test_an_unknown_estimator_is_named():
+    with pytest.raises(ValueError, match="unknown estimator 'hessian'; choose from LFSSD, SSD"):
+        sweep_runner.Sweep(CASES[0], (0.1,), estimators=("hessian",))

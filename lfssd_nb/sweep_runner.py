@@ -1,0 +1,121 @@
+"""Sweeps over many targets, seeds and networks: one resumable record a case, on all cores or a cluster.
+
+Like `runner`, with a grid of cells (`sweep.grid`) in place of a method. I(D) of a network is computed
+once for all its targets.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from . import runner, store
+from .data import Dataset
+from .gold import retrained
+from .importance import Importance, fisher, sensitivity
+from .metrics import logits
+from .runner import Case
+from .scenarios import Scenario
+from .sweep import exam, grid
+from .training import trained
+
+ESTIMATORS = {  # name: (estimator, reduction); batch means as published: 64 at a time, D sorted by class
+    "LFSSD": ("sensitivity", "sample"),
+    "SSD": ("fisher", "sample"),
+    "unsquared norm": ("norm sensitivity", "sample"),
+    "LFSSD, batch mean": ("sensitivity", "batch"),
+    "SSD, batch mean": ("fisher", "batch"),
+}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A grid on one case: ``estimators`` by their names in `ESTIMATORS`, scale-free thresholds ``scales``
+    (alpha' = alpha N_f / N) and ``lams``."""
+
+    case: Case
+    scales: tuple[float, ...]
+    lams: tuple[float, ...] = (1.0,)
+    estimators: tuple[str, ...] = ("LFSSD", "SSD")
+
+    def __post_init__(self):
+        for name in self.estimators:
+            if name not in ESTIMATORS:
+                raise ValueError(f"unknown estimator {name!r}; choose from {', '.join(ESTIMATORS)}")
+
+    @property
+    def key(self) -> str:
+        """A hash of all that decides the record."""
+        return runner.key(["sweep", runner.SCHEMA, asdict(self)])
+
+
+def run(sweeps: Sequence[Sweep], folder: str | Path, n_jobs: int | None = None) -> pd.DataFrame:
+    """Computes what ``folder`` lacks and returns the cells of all ``sweeps``: those of `sweep.grid`, beside
+    the case, ``gold_retained`` and ``gold_forgotten`` (means over the case's gold models) and ``gap``, the
+    mean of the two distances to them, in points.
+
+    ``n_jobs`` and errors: as in `runner.run`.
+    """
+    runner.resume(
+        sweeps,
+        folder,
+        _cells,
+        n_jobs,
+        lambda s: (s.case.data, s.case.architecture, s.case.seed, s.estimators),
+    )
+    return load(folder, sweeps)
+
+
+def load(folder: str | Path, sweeps: Sequence[Sweep]) -> pd.DataFrame:
+    """The cells of those ``sweeps`` whose records exist."""
+    paths = [runner.record(folder, each) for each in sweeps]
+    return pd.DataFrame([row for path in paths if path.exists() for row in json.loads(path.read_text())])
+
+
+def importance(name: str, model: nn.Module, x: Tensor, y: Tensor) -> Importance:
+    """The importance of a set of samples by an estimator's name in `ESTIMATORS`."""
+    kind, reduction = ESTIMATORS[name]
+    how = dict(reduction=reduction, batch_size=64)
+    if kind == "fisher":
+        return fisher(model, x, y, **how)
+    return sensitivity(model, x, squared=kind == "sensitivity", **how)
+
+
+def by_class(d: Dataset) -> Tensor:
+    """Positions of D sorted by class (or sub-class): the order in which published batch means see it."""
+    return (d.train_y if d.train_sub is None else d.train_sub).argsort(stable=True)
+
+
+def _cells(batch: Sequence[Sweep], folder: Path) -> None:
+    full: dict[str, Importance] = {}
+    for each in batch:
+        if not runner.record(folder, each).exists():
+            d, scenario = runner.setting(each.case)
+            rows = _one(each, d, scenario, full).to_dict("records")
+            store.write(runner.record(folder, each), json.dumps(rows).encode())
+
+
+def _one(each: Sweep, d: Dataset, scenario: Scenario, full: dict[str, Importance]) -> pd.DataFrame:
+    case, (x, measure) = each.case, exam(d, scenario)
+    model = trained(d, case.architecture, None, case.seed, show=False)
+    order = torch.arange(len(d.train_y)) if case.kind == "random" else by_class(d)
+    pairs = {}
+    for name in each.estimators:
+        known = name, case.kind == "random"
+        if known not in full:
+            full[known] = importance(name, model, d.train_x[order], d.train_y[order])
+        part = importance(name, model, d.train_x[scenario.forget], d.train_y[scenario.forget])
+        pairs[name] = part, full[known]
+    others = [seed for seed in case.gold_seeds if seed != case.seed]
+    golds = retrained(d, scenario, case.architecture, None, others, show=False)
+    gold = pd.DataFrame([measure(logits(one, x)) for one in golds]).mean().add_prefix("gold_")
+    cells = grid(model, pairs, x, measure, scales=each.scales, lams=each.lams, show=False)
+    about = dict(data=case.data, architecture=case.architecture.name, width=case.architecture.width)
+    about |= dict(scenario=case.kind, target=case.target, seed=case.seed, n_forget=len(scenario.forget))
+    cells = cells.assign(**about, **gold)
+    away = (cells.retained - cells.gold_retained).abs() + (cells.forgotten - cells.gold_forgotten).abs()
+    return cells.assign(gap=away / 2)
