@@ -36,7 +36,7 @@ def selected(forget: Tensor, full: Tensor, alpha: float) -> Tensor:
 
 def factor(forget: Tensor, full: Tensor, alpha: float, lam: float) -> Tensor:
     r"""What each weight is multiplied by: :math:`\min(\lambda I(D) / I(D_f), 1)` if selected, else 1."""
-    ratio = (full * lam).div_(forget).clamp_(max=1.0)
+    ratio = (full * lam / forget).clamp_(max=1.0)
     return torch.where(selected(forget, full, alpha), ratio, 1.0)
 
 
