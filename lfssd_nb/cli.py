@@ -1,12 +1,17 @@
-"""The command line: ``lfssd-nb forget`` trains, forgets, retrains and reports as JSON."""
+"""The command line: ``lfssd-nb forget`` trains, forgets, retrains and reports as JSON.
+
+Under ``torchrun --nproc_per_node=2 -m lfssd_nb.cli forget ...`` the processes share the work of the
+importances; rank 0 trains, and alone prints or writes the result.
+"""
 
 import argparse
 import json
 import math
 import sys
+import warnings
 from dataclasses import asdict
 
-from . import __version__, data, models, scenarios, store, unlearn
+from . import __version__, data, distributed, models, scenarios, store, unlearn
 from .experiment import compare
 from .models import Architecture
 from .training import default_recipe
@@ -74,14 +79,19 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns 0, or 2 after printing what is wrong with the input."""
     args = parser().parse_args(argv)
     try:
-        result = forget(args)
-        text = json.dumps(result, indent=2) + "\n"
-        if args.json:
-            store.write(args.json, text.encode())
-            print(f"written to {args.json}", file=sys.stderr)
-        else:
-            print(text, end="")
-    except (ValueError, OSError, ArithmeticError) as error:
+        with distributed.process_group() as rank:
+            if rank:
+                warnings.simplefilter("ignore")  # rank 0 says the same
+            result = forget(args)
+            text = json.dumps(result, indent=2) + "\n"
+            if rank:
+                pass
+            elif args.json:
+                store.write(args.json, text.encode())
+                print(f"written to {args.json}", file=sys.stderr)
+            else:
+                print(text, end="")
+    except (ValueError, OSError, ArithmeticError, distributed.RankFailed) as error:
         print(f"lfssd-nb: error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -93,7 +103,8 @@ def forget(args: argparse.Namespace) -> dict:
     options = dict(alpha=args.alpha, lam=args.lam, reduction=args.reduction, batch_size=batch_size)
     unlearn.check(args.method, **options)
     architecture = Architecture(args.arch, args.width, args.vit_size)
-    loaded = data.load(args.data, args.data_root, args.device)
+    rank, processes = distributed.ranks()
+    loaded = distributed.first_on_rank_0(lambda: data.load(args.data, args.data_root, args.device))
     if args.subset is not None:
         loaded = loaded.subset(args.subset, args.seed)
     if args.scenario == "subclass" and loaded.train_sub is None:
@@ -103,11 +114,11 @@ def forget(args: argparse.Namespace) -> dict:
     epochs = args.epochs
     if epochs is None and loaded.device.type == "cpu" and loaded.channels == 3:
         epochs = CPU_EPOCHS
-        print(f"training for {epochs} epochs because this is a CPU; --epochs changes it", file=sys.stderr)
+        if rank == 0:
+            print(f"training for {epochs} epochs because this is a CPU; --epochs changes it", file=sys.stderr)
     recipe = default_recipe(loaded, architecture, epochs)
-    done = compare(
-        loaded, scenario, architecture, {args.method: options}, args.seed, recipe, gold=not args.no_gold
-    )
+    methods, gold, share = {args.method: options}, not args.no_gold, processes > 1
+    done = compare(loaded, scenario, architecture, methods, args.seed, recipe, gold, share)
     unlearned = done.unlearned[args.method]
     measured = {
         name.replace(args.method, "unlearned"): {

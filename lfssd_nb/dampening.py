@@ -13,6 +13,8 @@ r"""The dampening rule: which weights shrink, and by how much (SSD, 2308.07707; 
   :math:`\alpha' = \alpha N_f / N \in (0, 1)` is a scale-free knob. A violation of that inequality
   proves that D_f is not inside D, and is refused.
 * Only parameters change. Buffers, batch norm's running statistics among them, are copied as is.
+* Weights of type bfloat16 or float16: importances, ratio and product are float32, and the new weight is
+  rounded once.
 """
 
 import copy
@@ -23,6 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from .importance import Importance, check_finite, check_same_parameters
+from .modes import at_least_float32, wide
+from .parameters import Filter, chosen
 
 
 def selected(forget: Tensor, full: Tensor, alpha: float) -> Tensor:
@@ -32,7 +36,7 @@ def selected(forget: Tensor, full: Tensor, alpha: float) -> Tensor:
 
 def factor(forget: Tensor, full: Tensor, alpha: float, lam: float) -> Tensor:
     r"""What each weight is multiplied by: :math:`\min(\lambda I(D) / I(D_f), 1)` if selected, else 1."""
-    ratio = (full * lam / forget).clamp(max=1.0)
+    ratio = (full * lam / forget).clamp_(max=1.0)
     return torch.where(selected(forget, full, alpha), ratio, 1.0)
 
 
@@ -42,10 +46,13 @@ def dampen(
     full: Importance | dict[str, Tensor],
     alpha: float,
     lam: float = 1.0,
+    parameters: Filter | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:
     r"""Returns a dampened copy of the model and a report; the model itself is not changed.
 
     forget, full: :math:`I(D_f)` and :math:`I(D)`, one tensor for each trainable parameter.
+    parameters: the filter with which they were computed, if there was one (see `parameters.chosen`):
+    then they must cover exactly these, and everything else stays bit for bit.
     alpha, lam: :math:`\alpha > 0` selects (higher: fewer weights), :math:`\lambda \ge 0` dampens
     (lower: harder; 0 prunes).
 
@@ -53,17 +60,23 @@ def dampen(
     ``share`` (of the tensor, 0..1), ``mean_factor`` (over the selected; 1 if there are none) and
     ``unseen`` (entries with :math:`I(D_f) > I(D) = 0`, left alone).
 
+    **Memory**: the new model, and some six tensors of the largest parameter's size; importances are used
+    one parameter at a time, wherever they are. Everything is checked before the copy is made. There is no
+    dampening in place: running out of memory in the middle would leave half a model.
+
     Raises ``ValueError`` for alpha <= 0, lam < 0, importances that are NaN, infinite, negative, of
     another model or of different kinds, and for a D_f that cannot be inside D.
     """
     check_settings(alpha, lam)
     _check_pair(forget, full)
-    i_f, i_d = (i.mean if isinstance(i, Importance) else i for i in (forget, full))
-    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    for what, values in (("forget", i_f), ("full", i_d)):
-        check_same_parameters(values, trainable, f"the {what} importance")
-        check_finite(values, what)
-        for name, value in values.items():
+    trainable = chosen(model, parameters)
+    for what, given in (("forget", forget), ("full", full)):
+        sums = given.sums if isinstance(given, Importance) else given
+        check_same_parameters(sums, trainable, f"the {what} importance")
+        for name in sums:
+            check_finite({name: _of(given, name)}, what)
+        for name in sums:
+            value = _of(given, name)
             if bool((value < 0).any()):
                 lowest = f"the {what} importance of {name!r} is negative ({float(value.min()):g})"
                 raise ValueError(f"{lowest}; an importance is a mean of squares or absolute values")
@@ -72,15 +85,19 @@ def dampen(
         for name, p in result.named_parameters():
             if name not in trainable:
                 continue
-            f, d = i_f[name].to(p.device), i_d[name].to(p.device)
+            f, d = (wide(_of(given, name).to(p.device)) for given in (forget, full))
             mask, by = selected(f, d, alpha), factor(f, d, alpha, lam)
-            p.mul_(by.to(p.dtype))
+            p.copy_(wide(p) * by.to(at_least_float32(p.dtype)))
             count = int(mask.sum())
             mean = float(by[mask].double().mean()) if count else 1.0
             unseen = int(((d == 0) & (f > 0)).sum())
             rows.append((name, p.numel(), count, count / p.numel(), mean, unseen))
     columns = ["parameter", "size", "selected", "share", "mean_factor", "unseen"]
     return result, pd.DataFrame(rows, columns=columns)
+
+
+def _of(given: Importance | dict[str, Tensor], name: str) -> Tensor:
+    return given.of(name) if isinstance(given, Importance) else given[name]
 
 
 def check_settings(alpha: float | None, lam: float) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pandas as pd
 from torch import nn
 
-from . import unlearn
+from . import importance, unlearn
 from .data import Dataset
+from .distributed import first_on_rank_0, same_model, spread
 from .gold import retrained
 from .membership import entropy_attack
 from .metrics import accuracies, outputs
@@ -37,10 +38,23 @@ def evaluate(model: nn.Module, data: Dataset, scenario: Scenario) -> dict[str, f
     return accuracies(z, data, scenario) | {"mia": entropy_attack(z, data, scenario).mia}
 
 
-def forget(method: str, model: nn.Module, data: Dataset, scenario: Scenario, **options) -> Unlearned:
-    """Runs LFSSD or SSD (by name) on a scenario. Options: those of `unlearn.lfssd`."""
+def forget(
+    method: str, model: nn.Module, data: Dataset, scenario: Scenario, distributed: bool = False, **options
+) -> Unlearned:
+    """Runs LFSSD or SSD (by name) on a scenario. Options: those of `unlearn.lfssd`.
+
+    distributed: all ranks of a `distributed.process_group` call this, and share the work of the importances.
+    """
     unlearn.check(method, **options)
     x, y = data.train_x, data.train_y
+    if distributed:
+        rule = {name: options.pop(name) for name in ("alpha", "lam") if name in options}
+        columns = [x] if method == "lfssd" else [x, y]
+        estimate = importance.sensitivity if method == "lfssd" else importance.fisher
+        i_f = spread(estimate, model, *(column[scenario.forget] for column in columns), **options)
+        i_d = spread(estimate, model, *columns, **options)
+        rule["parameters"] = options.get("parameters")
+        return getattr(unlearn, method)(model, i_f, i_d, **rule)
     if method == "lfssd":
         return unlearn.lfssd(model, x[scenario.forget], x, **options)
     return unlearn.ssd(model, (x[scenario.forget], y[scenario.forget]), (x, y), **options)
@@ -54,25 +68,32 @@ def compare(
     seed: int = 0,
     recipe: Recipe | None = None,
     gold: bool = True,
+    distributed: bool = False,
 ) -> Comparison:
     """Trains the original and (unless ``gold=False``) the gold model, forgets, measures all.
 
     methods: options by method name, for instance ``{"lfssd": {"alpha": 4}, "ssd": {}}`` (default:
     both at their defaults). Trained models come from the cache if they are there.
+    distributed: all ranks of a `distributed.process_group` call this: rank 0 trains while the others
+    wait, all share the work of the importances, and each returns the same comparison.
     """
+    turn = first_on_rank_0 if distributed else lambda work: work()
     methods = {"lfssd": {}, "ssd": {}} if methods is None else methods
     for method, options in methods.items():
         unlearn.check(method, **options)
     seconds: dict[str, float] = {}
     with _timed(seconds, "train"):
-        models = {"original": trained(data, architecture, recipe, seed)}
+        models = {"original": turn(lambda: trained(data, architecture, recipe, seed))}
     if gold:
         with _timed(seconds, "gold"):
-            models["gold"] = retrained(data, scenario, architecture, recipe, [seed])[0]
+            models["gold"] = turn(lambda: retrained(data, scenario, architecture, recipe, [seed])[0])
+    if distributed:
+        for model in models.values():  # a model that could not be cached was trained on every rank
+            same_model(model)
     unlearned = {}
     for method, options in methods.items():
         with _timed(seconds, method):
-            unlearned[method] = forget(method, models["original"], data, scenario, **options)
+            unlearned[method] = forget(method, models["original"], data, scenario, distributed, **options)
         models[method] = unlearned[method].model
     with _timed(seconds, "evaluate"):
         rows = {name: evaluate(model, data, scenario) for name, model in models.items()}

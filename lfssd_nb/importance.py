@@ -24,8 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import store
-from .modes import evaluating, full_precision
-from .per_sample import PerSample
+from .modes import at_least_float32, evaluating, full_precision, wide
+from .parameters import Filter, chosen, only
+from .per_sample import PerSample, gradients
 from .progress import progress
 
 Data = Tensor | Iterable
@@ -35,7 +36,8 @@ Data = Tensor | Iterable
 class Importance:
     """Sums over samples (or batches) and their count: enough to merge, save and average.
 
-    ``sums``: one tensor per trainable parameter, in its shape and on its device, float32 or finer.
+    ``sums``: one tensor per trainable parameter (or per one that ``parameters`` names), in its shape,
+    float32 or finer, on its device or where ``offload`` says.
     ``count``: samples with ``reduction="sample"``, batches with ``"batch"``. ``samples``: samples.
     ``estimator``: ``"sensitivity"`` (units: squared logits per unit of weight), ``"norm sensitivity"``
     (logits per unit of weight) or ``"fisher"`` (squared nats per squared unit of weight).
@@ -49,8 +51,12 @@ class Importance:
 
     @property
     def mean(self) -> dict[str, Tensor]:
-        """The importance I: sums divided by count."""
-        return {name: value / float(self.count) for name, value in self.sums.items()}
+        """The importance I: sums divided by count. A full copy; `of` makes that of one parameter."""
+        return {name: self.of(name) for name in self.sums}
+
+    def of(self, name: str) -> Tensor:
+        """The importance of one parameter, in its shape."""
+        return self.sums[name] / float(self.count)
 
     def __add__(self, other: Importance) -> Importance:
         r"""Importance of the union of two disjoint sets: sums and counts add up.
@@ -92,6 +98,8 @@ def sensitivity(
     reduction: str = "sample",
     batch_size: int | None = None,
     method: str = "auto",
+    parameters: Filter | None = None,
+    offload: str | torch.device | None = None,
     show_progress: bool = False,
 ) -> Importance:
     r"""LFSSD's importance, :math:`| \partial \|f(x)\|_2^2 / \partial\theta |`, without labels.
@@ -104,16 +112,35 @@ def sensitivity(
     bounds the memory and does not change the result (default 128); with ``"batch"`` it is part of
     the definition and must be given. A loader's own batches are used as they come.
     method: see `PerSample`.
+    parameters: names, shell-style patterns (``"layer4.*"``) or a predicate on the name, see
+    `parameters.chosen`: only these get an importance, and the backward pass ends at the first of them.
+    offload: device that holds the sums (``"cpu"``), if not that of the parameters. Every batch then
+    moves one float32 number per weight, so take large batches.
+
+    **Memory** beyond the model, in copies of its trainable parameters as float32 (activations, one batch's
+    layer inputs and a few temporaries of the largest parameter's size not counted): one for the sums;
+    ``"sample"`` adds each layer's gradients to them as they arrive, ``"batch"`` holds a second copy, its
+    gradients. With ``offload`` the sums' copy is elsewhere; ``"sample"`` then needs one copy for a moment,
+    while its plan is checked on two samples. Parameters that no layer rule covers (see `PerSample`) cost
+    two more copies of themselves.
+
+    **bfloat16 and float16 parameters**: inputs must have the model's type, which decides how exact
+    activations and gradients are. From there on nothing is rounded again: scores, per-sample gradients,
+    squares and sums are float32. Measured against float64 (ResNet18 and ViT on digits; absolute errors of
+    all weights over the sum of importances, per sample): 0.2 to 1.8 % in bfloat16, 0.03 to 0.4 % in float16;
+    a batch mean, where signs cancel, 0.3 to 2 %, and tens of percent in tensors that nearly cancel. A
+    gradient too small for float16 (6e-8) is lost.
 
     Works in eval mode on the device of the model, whatever mode that was in, and leaves the model
     as it was. Every sample weighs the same with ``"sample"``, whatever the last batch holds; with
     ``"batch"`` every *batch* does.
 
-    Raises ``ValueError`` for empty data, a model without trainable parameters, an unknown option,
-    or an importance that is NaN or infinite.
+    Raises ``ValueError`` for empty data, a model without trainable parameters, a pattern without a
+    match, an unknown option, or an importance that is NaN or infinite.
     """
     kind = "sensitivity" if squared else "norm sensitivity"
-    return _importance(model, data, None, kind, reduction, batch_size, method, show_progress)
+    how = (reduction, batch_size, method, parameters, offload, show_progress)
+    return _importance(model, data, None, kind, *how)
 
 
 def fisher(
@@ -124,6 +151,8 @@ def fisher(
     reduction: str = "sample",
     batch_size: int | None = None,
     method: str = "auto",
+    parameters: Filter | None = None,
+    offload: str | torch.device | None = None,
     show_progress: bool = False,
 ) -> Importance:
     r"""SSD's importance: :math:`( \partial\, CE(f(x), y) / \partial\theta )^2`, with labels.
@@ -137,7 +166,20 @@ def fisher(
     if isinstance(data, Tensor) and (labels is None or len(labels) != len(data)):
         got = "none" if labels is None else len(labels)
         raise ValueError(f"the Fisher importance of {len(data)} inputs needs as many labels; got {got}")
-    return _importance(model, data, labels, "fisher", reduction, batch_size, method, show_progress)
+    how = (reduction, batch_size, method, parameters, offload, show_progress)
+    return _importance(model, data, labels, "fisher", *how)
+
+
+def empty(
+    model: nn.Module,
+    estimator: str = "sensitivity",
+    reduction: str = "sample",
+    parameters: Filter | None = None,
+    offload: str | torch.device | None = None,
+) -> Importance:
+    """Sums of zeros and a count of 0: what adds nothing to another importance of the same kind. It has
+    no mean (0 / 0 is NaN) and `dampen` refuses it."""
+    return Importance(_zeros(chosen(model, parameters), offload), 0, 0, estimator, reduction)
 
 
 def check_same_parameters(mine: dict[str, Tensor], theirs: dict[str, Tensor], what: str) -> None:
@@ -150,7 +192,7 @@ def check_same_parameters(mine: dict[str, Tensor], theirs: dict[str, Tensor], wh
         if a != b:
             raise ValueError(
                 f"{what} belongs to another model: parameter {name!r} is {a} here and {b} there; "
-                "compute it with this model"
+                "compute it with this model and the same parameters="
             )
 
 
@@ -190,7 +232,16 @@ def check_options(reduction: str = "sample", batch_size: int | None = None) -> N
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
 
 
-def _importance(model, data, labels, estimator, reduction, batch_size, method, show) -> Importance:
+def _zeros(parameters: dict[str, nn.Parameter], device=None) -> dict[str, Tensor]:
+    return {
+        k: torch.zeros_like(p, dtype=at_least_float32(p.dtype), device=device, requires_grad=False)
+        for k, p in parameters.items()
+    }
+
+
+def _importance(
+    model, data, labels, estimator, reduction, batch_size, method, parameters, offload, show
+) -> Importance:
     check_options(reduction, batch_size)
     if isinstance(data, Tensor):
         if reduction == "batch" and batch_size is None:
@@ -198,44 +249,32 @@ def _importance(model, data, labels, estimator, reduction, batch_size, method, s
         size = batch_size or 128
         columns = [data] if labels is None else [data, labels]
         data = list(zip(*(t.split(size) for t in columns), strict=True)) if len(data) else []
-    trainable = {k: p for k, p in model.named_parameters() if p.requires_grad}
-    if not trainable:
-        raise ValueError(
-            "the model has no trainable parameter: set requires_grad=True on what may be dampened"
-        )
-    device = next(iter(trainable.values())).device
+    device = next(iter(chosen(model, parameters).values())).device
     columns = 2 if estimator == "fisher" else 1
     total_score, mean_score, kind = _ESTIMATORS[estimator]
-    sums = {
-        k: torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32), requires_grad=False)
-        for k, p in trainable.items()
-    }
     batches = (_tensors(batch, columns, device) for batch in progress(data, estimator, show))
     count = samples = 0
-    with evaluating(model), full_precision(), torch.enable_grad():
+    with only(model, parameters) as trainable, evaluating(model), full_precision(), torch.enable_grad():
         batches = iter(batches)
         first = next(batches, None)
         if first is None or not len(first[0]):
             raise ValueError("there are no samples: an empty set has no importance; pass at least one")
-        add = PerSample(model, total_score, first, method) if reduction == "sample" else None
+        per_sample = PerSample(model, total_score, first, method) if reduction == "sample" else None
+        sums = _zeros(trainable, offload)
         for batch in chain([first], batches):
-            if add:
-                new = add(batch, kind).values()
+            if per_sample:
+                per_sample.add(batch, kind, sums)
             else:
-                loss = mean_score(model(batch[0]), *batch[1:])
-                new = _transformed(loss, list(trainable.values()), kind)
-            torch._foreach_add_(list(sums.values()), list(new))
-            count += len(batch[0]) if add else 1
+                grads = gradients(mean_score(wide(model(batch[0])), *batch[1:]), list(trainable.values()))
+                for total in sums.values():
+                    g = grads.pop(0)  # freed before the next is transformed
+                    if g is not None:
+                        g = wide(g)
+                        total += (g.abs() if kind == "abs" else g * g).to(total.device)
+            count += len(batch[0]) if per_sample else 1
             samples += len(batch[0])
     check_finite(sums, estimator)
     return Importance(sums, count, samples, estimator, reduction)
-
-
-def _transformed(loss: Tensor, parameters: list[Tensor], kind: str) -> list[Tensor]:
-    """|g| or g^2 of a batch's gradient; zero for parameters that the loss does not reach."""
-    grads = torch.autograd.grad(loss, parameters, allow_unused=True)
-    grads = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)]
-    return torch._foreach_abs(grads) if kind == "abs" else torch._foreach_mul(grads, grads)
 
 
 def check_finite(values: dict[str, Tensor], what: str) -> None:

@@ -21,7 +21,10 @@ Where a layer sees one position per sample the gradient :math:`b_n a_n^T` has ra
 product for the whole batch and no per-sample gradient at all.
 
 Batch norm is taken in eval mode (running statistics): only then does a sample have a gradient of
-its own. Source of the layer formulas: Goodfellow 2015 (1510.01799), Dangel et al. 2020 (1912.10985).
+its own. Inputs and output gradients come in float32 or finer (`PerSample` sees to it), so that a
+bfloat16 model's per-sample gradients are neither rounded nor squared in bfloat16.
+
+Source of the layer formulas: Goodfellow 2015 (1510.01799), Dangel et al. 2020 (1912.10985).
 """
 
 from collections.abc import Callable, Iterator
@@ -31,6 +34,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
+
+from .modes import wide
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ class Reduction:
         return g.abs() if self.kind == "abs" else g.square() if self.kind == "square" else g
 
     def samples(self, g: Tensor) -> Tensor:
-        """Adds up per-sample gradients ``[N, *shape]`` to ``[*shape]``."""
-        return self.each(g).sum(0)
+        """Adds up per-sample gradients ``[N, *shape]`` to ``[*shape]``, in float32 or finer."""
+        return self.each(wide(g)).sum(0)
 
     def outer(self, b: Tensor, a: Tensor) -> Tensor:
         """Adds up :math:`g_n = b_n a_n^T`; b ``[N, O, L]``, a ``[N, K, L]``, result ``[O, K]``."""
@@ -109,8 +114,8 @@ def _patches(a: Tensor, kernel, stride, dilation) -> Tensor:
 
 def batch_norm(layer, a: Tensor, b: Tensor, reduce: Reduction):
     shape = (1, -1) + (1,) * (a.ndim - 2)
-    scale = (layer.running_var + layer.eps).rsqrt()
-    normed = (a - layer.running_mean.view(shape)).mul_(scale.view(shape))
+    scale = (wide(layer.running_var) + layer.eps).rsqrt()
+    normed = (a - wide(layer.running_mean).view(shape)).mul_(scale.view(shape))
     yield "weight", reduce.samples((normed * b).flatten(2).sum(2) if a.ndim > 2 else normed * b)
     yield "bias", reduce.samples(b.flatten(2).sum(2) if a.ndim > 2 else b)
 
@@ -125,11 +130,12 @@ def layer_norm(layer: nn.LayerNorm, a: Tensor, b: Tensor, reduce: Reduction):
 def attention(layer: nn.MultiheadAttention, x: Tensor, b: Tensor, reduce: Reduction):
     """Self-attention on ``x`` [N, L, E]: one linear map into q, k, v and one out of the heads."""
     n, length, width = x.shape
+    bias = None if layer.in_proj_bias is None else wide(layer.in_proj_bias)
     with torch.enable_grad():
-        qkv = F.linear(x, layer.in_proj_weight, layer.in_proj_bias).detach().requires_grad_()
+        qkv = F.linear(x, wide(layer.in_proj_weight), bias).detach().requires_grad_()
         heads = qkv.view(n, length, 3, layer.num_heads, layer.head_dim).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(*heads).transpose(1, 2).reshape(n, length, width)
-    (b_qkv,) = torch.autograd.grad(mixed, qkv, b @ layer.out_proj.weight)
+    (b_qkv,) = torch.autograd.grad(mixed, qkv, b @ wide(layer.out_proj.weight))
     for name, a_in, b_out in (("in_proj_", x, b_qkv), ("out_proj.", mixed.detach(), b)):
         weight, bias = _linear_sums(a_in, b_out, reduce)
         yield name + "weight", weight

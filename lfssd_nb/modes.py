@@ -1,10 +1,10 @@
-"""Eval mode, and full float32 precision, for the length of a ``with`` block."""
+"""Eval mode, and full float32 precision, for the length of a ``with`` block; sums in no less."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -28,3 +28,13 @@ def full_precision() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32 = before
+
+
+def at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    """float32 for bfloat16 and float16, else the type itself."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def wide(t: Tensor) -> Tensor:
+    """``t`` in float32 or finer; ``t`` itself if it is already."""
+    return t.to(at_least_float32(t.dtype))

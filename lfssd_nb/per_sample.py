@@ -19,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import vision_transformer
 
 from .layer_rules import RULES, Reduction
+from .modes import at_least_float32, wide
 
 Score = Callable[..., Tensor]  # (logits, *targets) -> sum over the samples of their scores
 Batch = tuple[Tensor, ...]  # (inputs, *targets), each with the samples in dimension 0
@@ -33,6 +34,9 @@ SAMPLE_GRADIENTS = 2**24  # most elements that vmap may hold at once
 
 class PerSample:
     """Adds up per-sample gradients of ``score`` over batches, for the trainable parameters.
+
+    Sums are float32 or finer, and so are the logits that ``score`` sees; where a rule applies, a
+    bfloat16 or float16 model's gradients of single samples are too.
 
     ``method="auto"`` uses layer rules with ``vmap`` for the rest; ``"vmap"`` and ``"loop"`` (one
     sample at a time) are the slow general ways, kept for comparison. ``first`` is a batch on which
@@ -64,12 +68,27 @@ class PerSample:
 
     def __call__(self, batch: Batch, kind: str) -> dict[str, Tensor]:
         """Sums over the batch's samples of \\|g\\| (``kind="abs"``) or g^2 (``"square"``), by name."""
+        sums = {name: _zeros(p) for name, p in self.theta.items()}
+        self.add(batch, kind, sums)
+        return sums
+
+    def add(self, batch: Batch, kind: str, sums: dict[str, Tensor]) -> None:
+        """Adds them to ``sums``, each as soon as its layer is done and on the device of its sum: at no
+        time is there a second copy of them all."""
         reduce = Reduction(kind, self.budget)
-        sums = {} if self.method != "auto" else self._by_rules(batch, reduce)
-        sums = {name: value for name, value in sums.items() if name not in self.rest}
+
+        def take(name: str, value: Tensor) -> None:
+            if name not in self.rest:
+                sums[name] += value.to(sums[name].device)
+
+        if self.method == "auto":
+            self._by_rules(batch, reduce, take)
         if self.rest:
-            sums |= self._by_gradients(batch, reduce)
-        return {name: sums.get(name, torch.zeros_like(p)) for name, p in self.theta.items()}
+            for name, value in self._by_gradients(batch, reduce).items():
+                sums[name] += value.to(sums[name].device)
+
+    def _total(self, theta: dict[str, Tensor], batch: Batch) -> Tensor:
+        return self.score(wide(functional_call(self.model, theta, (batch[0],))), *batch[1:])
 
     def _plan(self, pair: Batch) -> None:
         owners = Counter(id(p) for _, p in self.model.named_parameters(remove_duplicate=False))
@@ -82,28 +101,43 @@ class PerSample:
             inside_attention = any(prefix.startswith(f"{done}.") for done in self.layers)
             if type(layer) in RULES and trainable and not shared and not inside_attention:
                 self.layers[prefix] = layer
-        leaves = {k: p.clone().requires_grad_() for k, p in self.theta.items()}
-        total = self.score(functional_call(self.model, leaves, (pair[0],)), *pair[1:])
-        exact = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
-        exact = {k: torch.zeros_like(self.theta[k]) if g is None else g
-                 for k, g in zip(leaves, exact, strict=True)}  # fmt: skip
         failed: set[str] = set()
-        sums = self._by_rules(pair, Reduction("signed", self.budget), failed)
+        sums: dict[str, Tensor] = {}
+        self._by_rules(pair, Reduction("signed", self.budget), sums.__setitem__, failed)
+        largest, errors = self._compared(sums, pair)
         self.layers = {k: layer for k, layer in self.layers.items() if k not in failed}
         owned = set(self.expanded)
         for prefix, layer in self.layers.items():
             owned |= {name for name, _ in layer.named_parameters(prefix)}
-        floor = 1e-6 * max(float(g.abs().max()) for g in exact.values())
+        floor = 1e-6 * max(largest.values())
         close = 1e-3 if pair[0].dtype in (torch.float32, torch.float64) else 5e-2
-        self.rest = [
-            k for k, g in exact.items()
-            if k not in owned or float((sums.get(k, torch.zeros_like(g)) - g).abs().max())
-            > close * float(g.abs().max()) + floor
-        ]  # fmt: skip
+        self.rest = [k for k in self.theta if k not in owned or errors[k] > close * largest[k] + floor]
 
-    def _by_rules(self, batch: Batch, reduce: Reduction, failed: set[str] | None = None):
-        """One forward and one backward pass; every layer reduces its gradients as they arrive."""
-        n, sums, calls = len(batch[0]), {}, Counter()
+    def _compared(self, sums: dict[str, Tensor], pair: Batch) -> tuple[dict, dict]:
+        """Autograd's largest gradient entries by name, and the largest deviations of the rules' ``sums``
+        from them. Both gradients of a parameter are dropped once they are compared."""
+        largest, errors = dict.fromkeys(self.theta, 0.0), dict.fromkeys(self.theta, 0.0)
+        leaves = {k: p.detach().requires_grad_() for k, p in self.theta.items()}
+
+        def compare(name: str, leaf: Tensor) -> None:
+            g, leaf.grad = leaf.grad, None
+            largest[name] = float(g.abs().max())
+            errors[name] = float((sums.pop(name) - g).abs().max()) if name in sums else largest[name]
+
+        for name, leaf in leaves.items():
+            leaf.register_post_accumulate_grad_hook(lambda leaf, name=name: compare(name, leaf))
+        total = self._total(leaves, pair)
+        if total.requires_grad:
+            total.backward(inputs=list(leaves.values()))
+        errors |= {name: float(value.abs().max()) for name, value in sums.items()}  # unknown to autograd
+        return largest, errors
+
+    def _by_rules(
+        self, batch: Batch, reduce: Reduction, take: Callable, failed: set[str] | None = None
+    ) -> None:
+        """One forward and one backward pass; every layer reduces its gradients as they arrive and hands
+        the sum over samples to ``take(name, value)``."""
+        n, calls = len(batch[0]), Counter()
         theta = dict(self.theta)
         copies = {k: theta[k].expand(n, *theta[k].shape[1:]).clone().requires_grad_()
                   for k in self.expanded}  # fmt: skip
@@ -130,10 +164,10 @@ class PerSample:
                     if a._version != version:
                         give_up(prefix, "has its input overwritten in place")
                     elif prefix not in (failed or ()):
-                        for name, value in RULES[type(layer)](layer, a, b, reduce):
+                        for name, value in RULES[type(layer)](layer, wide(a), wide(b), reduce):
                             name = f"{prefix}.{name}".lstrip(".")
                             if name in theta:
-                                sums[name] = value
+                                take(name, value)
 
                 out.register_hook(after_backward)
                 return (out, *output[1:]) if isinstance(output, tuple) else out
@@ -143,14 +177,12 @@ class PerSample:
         with contextlib.ExitStack() as stack:
             for prefix, layer in self.layers.items():
                 stack.callback(watch(prefix, layer).remove)
-            logits = functional_call(self.model, theta | copies, (batch[0],))
-        total = self.score(logits, *batch[1:])
+            total = self._total(theta | copies, batch)
         if total.requires_grad:
             total.backward()
         for name, copy in copies.items():
             if copy.grad is not None:
-                sums[name] = reduce.samples(copy.grad[:, None])
-        return sums
+                take(name, reduce.samples(copy.grad[:, None]))
 
     def _by_gradients(self, batch: Batch, reduce: Reduction) -> dict[str, Tensor]:
         """vmap(grad) over the parameters that no rule covers, or one sample at a time."""
@@ -158,10 +190,10 @@ class PerSample:
 
         def one(rest: dict[str, Tensor], *sample: Tensor) -> Tensor:
             x, *targets = (t[None] for t in sample)
-            return self.score(functional_call(self.model, self.theta | rest, (x,)), *targets)
+            return self._total(self.theta | rest, (x, *targets))
 
         chunk = max(1, SAMPLE_GRADIENTS // sum(p.numel() for p in rest.values()))
-        sums = {k: torch.zeros_like(p) for k, p in rest.items()}
+        sums = {k: _zeros(p) for k, p in rest.items()}
         for part in zip(*(t.split(chunk) for t in batch), strict=True):
             for g in self._gradients(one, rest, part):
                 for name, total in sums.items():
@@ -180,10 +212,21 @@ class PerSample:
                     raise
                 self.loop = True
         for sample in zip(*part, strict=True):
-            leaves = {k: p.clone().requires_grad_() for k, p in rest.items()}
-            g = torch.autograd.grad(one(leaves, *sample), list(leaves.values()), allow_unused=True)
+            leaves = {k: p.detach().requires_grad_() for k, p in rest.items()}
+            g = gradients(one(leaves, *sample), list(leaves.values()))
             yield {k: torch.zeros_like(p)[None] if g_k is None else g_k[None]
                    for (k, p), g_k in zip(rest.items(), g, strict=True)}  # fmt: skip
+
+
+def gradients(total: Tensor, parameters: list[Tensor]) -> list[Tensor | None]:
+    """Autograd's gradients, None for each parameter that the total does not depend on."""
+    if not total.requires_grad:
+        return [None] * len(parameters)
+    return list(torch.autograd.grad(total, parameters, allow_unused=True))
+
+
+def _zeros(p: Tensor) -> Tensor:
+    return torch.zeros_like(p, dtype=at_least_float32(p.dtype))
 
 
 def _plain(layer: nn.Module, args: tuple, kwargs: dict) -> bool:

@@ -16,6 +16,7 @@ from torch import nn
 
 from .dampening import check_settings, dampen
 from .importance import Data, Importance, check_options, fisher, sensitivity
+from .parameters import Filter
 
 # alpha' = alpha N_f / N of per-sample importance, tuned on the digits: (without, with attention layers).
 # The published SSD settings also fall from ResNet18 to ViT, from 10 to 5 for a class.
@@ -38,15 +39,19 @@ class Unlearned:
 
     @property
     def selected_share(self) -> float:
-        """Selected weights as a share of all trainable ones, 0..1."""
+        """Selected weights as a share of all that could be (trainable, and named by ``parameters``), 0..1."""
         return float(self.report["selected"].sum() / self.report["size"].sum())
 
     @property
     def largest_ratio(self) -> float:
         """The largest I(D_f) / I(D) of a weight: no alpha from here on selects anything."""
-        i_f, i_d = self.forget.mean, self.full.mean
-        full = {name: d.to(i_f[name].device) for name, d in i_d.items()}
-        return max(float((i_f[name] / d.where(d > 0, math.inf)).max()) for name, d in full.items())
+
+        def largest(name: str) -> float:
+            f = self.forget.of(name)
+            d = self.full.of(name).to(f.device)
+            return float((f / d.where(d > 0, math.inf)).max())
+
+        return max(largest(name) for name in self.full.sums)
 
 
 def default_alpha(method: str, model: nn.Module, n_full: int, n_forget: int) -> float:
@@ -62,6 +67,8 @@ def lfssd(
     full: Data | Importance,
     alpha: float | None = None,
     lam: float = 1.0,
+    *,
+    parameters: Filter | None = None,
     **options,
 ) -> Unlearned:
     r"""Loss-Free Selective Synaptic Dampening (2402.19308): no labels, no loss, no retraining.
@@ -70,13 +77,23 @@ def lfssd(
     their `Importance`. options: those of `sensitivity` (``reduction``, ``batch_size``, ...).
     alpha: by default that of `default_alpha`, the scale-free setting for per-sample importance.
     Batch-mean importance has no scale of its own, and alpha must be given.
+    parameters: names, patterns (``"layer4.*"``, ``"*lora_*"``) or a predicate, see `parameters.chosen`:
+    only these get importances and are dampened. A ready `Importance` must be of the same ones.
+
+    **Memory** beyond the model: a float32 copy of the chosen parameters for each of the two importances,
+    which the result keeps, and the new model; three copies in all, and one on the model's device with
+    ``offload="cpu"``. `sensitivity` and `dampen` say what else there is.
 
     Returns a new model; raises what `sensitivity` and `dampen` raise.
     """
     for given in (forget, full):
         if isinstance(given, tuple):
             raise ValueError("lfssd takes inputs alone, without labels: pass x instead of (x, y)")
-    return _unlearn("lfssd", model, forget, full, alpha, lam, lambda s: sensitivity(model, s, **options))
+
+    def estimate(s):
+        return sensitivity(model, s, parameters=parameters, **options)
+
+    return _unlearn("lfssd", model, forget, full, alpha, lam, estimate, parameters)
 
 
 def ssd(
@@ -85,6 +102,8 @@ def ssd(
     full: tuple | Data | Importance,
     alpha: float | None = None,
     lam: float = 1.0,
+    *,
+    parameters: Filter | None = None,
     **options,
 ) -> Unlearned:
     r"""Selective Synaptic Dampening (2308.07707), with labels: the diagonal Fisher as importance.
@@ -94,9 +113,9 @@ def ssd(
     """
 
     def estimate(s):
-        return fisher(model, *(s if isinstance(s, tuple) else (s,)), **options)
+        return fisher(model, *(s if isinstance(s, tuple) else (s,)), parameters=parameters, **options)
 
-    return _unlearn("ssd", model, forget, full, alpha, lam, estimate)
+    return _unlearn("ssd", model, forget, full, alpha, lam, estimate, parameters)
 
 
 def check(method: str, alpha: float | None = None, lam: float = 1.0, **options) -> None:
@@ -109,7 +128,7 @@ def check(method: str, alpha: float | None = None, lam: float = 1.0, **options) 
         raise ValueError(NO_SCALE)
 
 
-def _unlearn(method: str, model, forget, full, alpha, lam, estimate: Callable) -> Unlearned:
+def _unlearn(method: str, model, forget, full, alpha, lam, estimate: Callable, parameters) -> Unlearned:
     check_settings(alpha, lam)  # before the importances are paid for
     i_f, i_d = (s if isinstance(s, Importance) else estimate(s) for s in (forget, full))
     for given in (i_f, i_d):
@@ -119,7 +138,7 @@ def _unlearn(method: str, model, forget, full, alpha, lam, estimate: Callable) -
         if i_f.reduction != "sample":
             raise ValueError(NO_SCALE)
         alpha = default_alpha(method, model, i_d.samples, i_f.samples)
-    done = Unlearned(*dampen(model, i_f, i_d, alpha, lam), i_f, i_d, alpha, lam)
+    done = Unlearned(*dampen(model, i_f, i_d, alpha, lam, parameters), i_f, i_d, alpha, lam)
     if not done.selected_share:
         warnings.warn(
             f"{method} changed nothing: no weight has I(D_f) > alpha I(D) at alpha={alpha:g}; "
