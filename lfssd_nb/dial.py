@@ -15,9 +15,13 @@ from torch.func import functional_call, vmap
 from .dampening import check_settings, dampen, factor, selected
 from .importance import Importance
 
+Alpha = float | dict[str, float]
+
 
 class Dial:
     """``dial.at(alpha, lam)`` is the dampened model; the next call changes that same object again.
+
+    ``alpha`` is one threshold for all, or a dict of one for each parameter tensor by name.
 
     forget, full: as in `dampening.dampen`, which also says what is refused. only: names of the parameters
     that may be dampened (default: all trainable ones); the others keep their weights.
@@ -48,29 +52,43 @@ class Dial:
         )
         for name, p in mine.items():
             p.data = weights[name].detach().clone()
-        self._chosen: dict[float, Tensor] = {}  # of the last alpha: a row of a grid shares it
+        self._chosen: dict[float | tuple, Tensor] = {}  # of the last alpha: a row of a grid shares it
         self.now = self.theta.clone()
         self.shapes = {name: weights[name].shape for name in self.names}
         for name, view in self.views(self.now).items():
             mine[name].data = view
 
-    def chosen(self, alpha: float) -> Tensor:
-        """Positions of the selected weights in the flat vector. Sets of equal size are equal: a larger alpha
-        only drops weights."""
-        check_settings(alpha, 1.0)
-        if alpha not in self._chosen:
-            self._chosen = {alpha: selected(self.forget, self.full, alpha).nonzero()[:, 0]}
-        return self._chosen[alpha]
+    def chosen(self, alpha: Alpha) -> Tensor:
+        """Positions of the selected weights in the flat vector. For single thresholds, sets of equal size are
+        equal: a larger alpha only drops weights. Raises ``ValueError`` unless all names have a threshold."""
+        key = alpha
+        if isinstance(alpha, dict):
+            key = tuple(alpha.items())
+            if alpha.keys() != self.shapes.keys():
+                odd = sorted(alpha.keys() ^ self.shapes.keys())
+                raise ValueError(f"one alpha a parameter: {odd[0]!r} is missing, or is none of this dial's")
+        if key not in self._chosen:
+            for value in alpha.values() if isinstance(alpha, dict) else [alpha]:
+                check_settings(value, 1.0)
+            self._chosen = {key: selected(self.forget, self.full, self._each(alpha)).nonzero()[:, 0]}
+        return self._chosen[key]
 
-    def weights(self, alpha: float, lam: float = 1.0, out: Tensor | None = None) -> Tensor:
+    def _each(self, alpha: Alpha) -> float | Tensor:
+        if not isinstance(alpha, dict):
+            return alpha
+        parts = [torch.full((shape.numel(),), float(alpha[k])) for k, shape in self.shapes.items()]
+        return torch.cat(parts).to(self.full)
+
+    def weights(self, alpha: Alpha, lam: float = 1.0, out: Tensor | None = None) -> Tensor:
         """The dampened weights as a flat vector ``[P]`` in the order of ``names``: a new one, or ``out``."""
-        check_settings(alpha, lam)
-        at = self.chosen(alpha)
-        by = factor(self.forget[at], self.full[at], alpha, lam).to(self.theta.dtype)
+        check_settings(None, lam)
+        at, each = self.chosen(alpha), self._each(alpha)
+        each = each[at] if isinstance(each, Tensor) else each
+        by = factor(self.forget[at], self.full[at], each, lam).to(self.theta.dtype)
         out = self.theta.clone() if out is None else out.copy_(self.theta)
         return out.index_put_((at,), self.theta[at] * by)
 
-    def at(self, alpha: float, lam: float = 1.0) -> nn.Module:
+    def at(self, alpha: Alpha, lam: float = 1.0) -> nn.Module:
         """The model at these settings, in eval mode: the same object after every call."""
         self.weights(alpha, lam, out=self.now)
         return self.model
@@ -82,7 +100,7 @@ class Dial:
         return {k: v.view(*flat.shape[:-1], *s) for (k, s), v in zip(shapes, parts, strict=True)}
 
     @torch.no_grad()
-    def logits(self, x: Tensor, cells: Sequence[tuple[float, float]], batch_size: int = 128) -> Tensor:
+    def logits(self, x: Tensor, cells: Sequence[tuple[Alpha, float]], batch_size: int = 128) -> Tensor:
         """Logits ``[C, N, K]`` of several (alpha, lam) at once: one pass of networks stacked by ``vmap``.
 
         Holds C copies of the weights and of one batch's activations. Agrees with `at` up to the order of

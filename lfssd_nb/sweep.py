@@ -24,15 +24,20 @@ Measure = Callable[[Tensor], dict[str, float]]
 Pair = tuple[Importance, Importance]
 
 
-def exam(data: Dataset, scenario: Scenario) -> tuple[Tensor, Measure]:
+def exam(data: Dataset, scenario: Scenario, part: slice | None = None) -> tuple[Tensor, Measure]:
     """Images, and what to measure on their logits: ``retained`` and ``forgotten`` accuracy in percent.
 
     Test images of the retained and the forgotten kind; for random forgetting, where no test image belongs
-    to D_f, ``forgotten`` is the accuracy on D_f itself.
+    to D_f, ``forgotten`` is the accuracy on D_f itself. part: of the retained and of the forgotten test
+    images, only these: ``slice(0, None, 2)`` for a validation set and ``slice(1, None, 2)`` for the rest.
     """
     x, y, n = data.test_x, data.test_y, len(data.test_y)
-    retain, forget = scenario.test_retain, scenario.test_forget
-    if not len(forget):
+    retain, forget = (index[part or slice(None)] for index in (scenario.test_retain, scenario.test_forget))
+    if len(forget):
+        index = torch.cat([retain, forget])
+        x, y = x[index], y[index]
+        retain, forget = torch.arange(len(x), device=x.device).split([len(retain), len(forget)])
+    else:
         x, y = torch.cat([x, data.train_x[scenario.forget]]), torch.cat([y, data.train_y[scenario.forget]])
         forget = torch.arange(n, len(x), device=x.device)
 
