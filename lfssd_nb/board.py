@@ -27,6 +27,15 @@ STYLE = ["default", {
 INK, PALE = STYLES["original"][0], "0.9"
 
 
+class Picture(Figure):
+    """A figure that a notebook shows although pyplot does not know it."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.canvas.print_png(buffer)
+        return buffer.getvalue()
+
+
 class Board:
     """``Board(trial).draw(reading)`` gives the figure, ``.png(reading)`` its bytes.
 
@@ -36,19 +45,19 @@ class Board:
     """
 
     def __init__(self, trial: Trial, caption: bool = True, dpi: float = 100):
-        self.trial, self.estimator = trial, None
+        self.trial, self.estimator, self.still = trial, None, None
         with matplotlib.style.context(STYLE):
             height = 5.5 if caption else 4.95
-            self.figure = Figure(figsize=(10, height), dpi=dpi)
+            self.figure = Picture(figsize=(10, height), dpi=dpi)
             self.canvas = FigureCanvasAgg(self.figure)
             self.caption = self.figure.text(0.015, 1 - 0.1 / height, "", va="top") if caption else None
             upper = self.figure.add_gridspec(
                 1, 2, left=0.055, right=0.915, top=4.4 / height, bottom=2.2 / height,
                 width_ratios=[2.1, 1], wspace=0.23,
             )  # fmt: skip
-            self._accuracies(self.figure.add_subplot(upper[0]))
-            self._layers(self.figure.add_subplot(upper[1]))
-            self._samples(height)
+            moving = self._accuracies(self.figure.add_subplot(upper[0]))
+            moving += self._layers(self.figure.add_subplot(upper[1])) + self._samples(height)
+            self.moving = moving + [self.caption] * caption  # what changes, from back to front
             self.figure.text(0.99, 0.01, trial.data.source, ha="right", fontsize=7, color="0.4")
 
     def _accuracies(self, ax):
@@ -86,6 +95,7 @@ class Board:
         ax.set_title(f"{title}; shaded: to be forgotten", loc="left", pad=21)
         place = dict(loc="lower left", bbox_to_anchor=(-0.02, 0.97), ncols=3, frameon=False)
         self.legend = ax.legend(keys, ["before", "after", LABELS["gold"]][: len(keys)], **place)
+        return [*self.bars, *keys[0], *keys[2:], *self.values]
 
     def _layers(self, ax):
         y = range(len(self.trial.layers))
@@ -99,6 +109,7 @@ class Board:
         for title, at in columns.items():
             ax.text(at, -0.6, title, va="bottom", **where)
         self.numbers = [[ax.text(at, k, "", va="center", **where) for at in columns.values()] for k in y]
+        return [*self.shares, ax.spines["left"], *(text for pair in self.numbers for text in pair)]
 
     def _samples(self, height):
         trial, classes = self.trial, self.trial.data.classes
@@ -123,6 +134,7 @@ class Board:
             if first:
                 what = "To be forgotten" if k == 0 else "To be retained"
                 self.figure.text(left, 1.49 / height, f"{what} (bold: the answer has changed)", fontsize=9.5)
+        return self.answers
 
     def draw(self, reading: Reading) -> Figure:
         """The figure at a setting: the same object after every call. Costs no rendering."""
@@ -133,7 +145,7 @@ class Board:
             for patch in (*self.bars, *self.shares, entry):
                 patch.set(facecolor=colour, hatch=hatch)
             self.legend.get_texts()[1].set_text(f"after {reading.estimator} (number)")
-            self.estimator = reading.estimator
+            self.estimator, self.still = reading.estimator, None
         for bar, value in zip(self.bars, score.groups, strict=True):
             bar.set_height(value)
         for text, value in zip(self.values, score.groups, strict=False):
@@ -152,11 +164,18 @@ class Board:
         return self.figure
 
     def png(self, reading: Reading) -> bytes:
-        """What `draw` shows, as a PNG."""
+        """What `draw` shows, as a PNG. What stays the same is not rendered again."""
         self.draw(reading)
-        self.canvas.draw()
-        buffer = io.BytesIO()
-        pixels = np.asarray(self.canvas.buffer_rgba())
+        if self.still is None:
+            for artist in self.moving:
+                artist.set_visible(False)
+            self.canvas.draw()
+            self.still = self.canvas.copy_from_bbox(self.figure.bbox)
+        self.canvas.restore_region(self.still)
+        for artist in self.moving:
+            artist.set_visible(True)
+            self.figure.draw_artist(artist)
+        pixels, buffer = np.asarray(self.canvas.buffer_rgba()), io.BytesIO()
         Image.fromarray(pixels).convert("RGB").save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
 

@@ -73,7 +73,7 @@ def explore(
 
     importances: ``(I(D_f), I(D))`` by name as in `sweep.grid`; a menu chooses among several. gold: a
     retrained model to compare with. Every move dampens, makes one forward pass over the images of
-    `sweep.exam` and redraws: about 0.1 s for the digits and a ResNet18 of width 16 on one core. Where the
+    `sweep.exam` and redraws: about 0.05 s for the digits and a ResNet18 of width 16 on one core. Where the
     test set is large, make it smaller (`Dataset.subset`, and the scenario and the importances with that).
 
     The model is left alone. Raises what `Trial` raises.
