@@ -34,9 +34,9 @@ def exam(data: Dataset, scenario: Scenario, part: slice | None = None) -> tuple[
     x, y, n = data.test_x, data.test_y, len(data.test_y)
     retain, forget = (index[part or slice(None)] for index in (scenario.test_retain, scenario.test_forget))
     if len(forget):
-        index = torch.cat([retain, forget])
+        index = torch.cat([retain, forget]).sort().values
         x, y = x[index], y[index]
-        retain, forget = torch.arange(len(x), device=x.device).split([len(retain), len(forget)])
+        retain, forget = (torch.searchsorted(index, each.contiguous()) for each in (retain, forget))
     else:
         x, y = torch.cat([x, data.train_x[scenario.forget]]), torch.cat([y, data.train_y[scenario.forget]])
         forget = torch.arange(n, len(x), device=x.device)

@@ -33,6 +33,8 @@ def execute(notebook: nbformat.NotebookNode) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", ()):
+            # a widget whose state is not kept: Jupyter would show an error instead of the text beside it
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
             if "image/png" in output.get("data", {}):
                 output["data"]["image/png"] = smaller(output["data"]["image/png"])
     notebook.metadata = nbformat.from_dict(KERNEL | {"language_info": {"name": "python"}})

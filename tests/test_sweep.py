@@ -84,6 +84,18 @@ def test_only_some_parameters(net, pair):
     assert changed
 
 
+def test_a_threshold_for_each_parameter(net, pair):
+    dial = Dial(net, *pair)
+    low, high = (dict(dampen(net, *pair, alpha, 0.5)[0].named_parameters()) for alpha in (1.1, 3.0))
+    alphas = {name: 1.1 if k % 2 else 3.0 for k, name in enumerate(dial.names)}
+    for name, p in dial.at(alphas, 0.5).named_parameters():
+        assert torch.equal(p, (low if alphas[name] == 1.1 else high)[name])
+    with pytest.raises(ValueError, match="one alpha a parameter"):
+        dial.at(dict(list(alphas.items())[1:]))
+    with pytest.raises(ValueError, match="alpha must be positive"):
+        dial.at(alphas | {dial.names[0]: -1.0})
+
+
 def test_a_dial_says_what_it_cannot_do(net, pair):
     with pytest.raises(ValueError, match="no importance of 'layer9'; choose from"):
         Dial(net, *pair, only=["layer9"])
@@ -168,6 +180,24 @@ def test_the_exam_of_random_forgetting_asks_for_the_forget_set_itself(tiny, digi
     assert measure(metrics.logits(tiny, x)) == {
         "retained": right["retain_test_acc"], "forgotten": right["forget_train_acc"],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["class", "random"])
+def test_parts_of_an_exam_make_up_the_whole(tiny, digits, kind):
+    scenario = scenarios.make(digits, kind, 30 if kind == "random" else 3)
+    halves = []
+    for part in (slice(0, None, 2), slice(1, None, 2)):
+        x, measure = sweep.exam(digits, scenario, part)
+        halves.append(measure(metrics.logits(tiny, x)))
+    x, measure = sweep.exam(digits, scenario)
+    whole = measure(metrics.logits(tiny, x))
+    n = len(scenario.test_retain)
+    right = [
+        round(half["retained"] / 100 * size) for half, size in zip(halves, (-(-n // 2), n // 2), strict=True)
+    ]
+    assert sum(right) == round(whole["retained"] / 100 * n) and halves[0] != halves[1]
+    if kind == "class":
+        assert torch.equal(x, digits.test_x)
 
 
 def test_a_grid_says_what_is_missing(tiny, digits, three):
