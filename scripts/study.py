@@ -3,6 +3,7 @@
 tune   every method on one validation case per network and scenario, over a few values of one setting;
 grid   every method, with the setting that tuning chose, on all cases;
 digits LFSSD and SSD at their defaults on all ten digits;
+sweep  accuracies over alpha for five estimators of importance, on all cases (notebook 09);
 all    everything (default);
 collect  writes what is finished so far and computes nothing.
 
@@ -18,7 +19,7 @@ from pathlib import Path
 import joblib
 import pandas as pd
 
-from lfssd_nb import runner
+from lfssd_nb import runner, sweep_runner
 from lfssd_nb.baselines import METHODS
 from lfssd_nb.models import Architecture
 from lfssd_nb.runner import Case, Run
@@ -118,6 +119,18 @@ def all_digits() -> list[Run]:
     ]
 
 
+def sweeps() -> list[sweep_runner.Sweep]:
+    """Every case of the grid, alpha' from far below any useful value to the ceiling, lambda 1."""
+    scales = tuple(round(0.005 * 200 ** (k / 27), 5) for k in range(28))
+    return [
+        sweep_runner.Sweep(
+            Case(DATA[kind], net, kind, target, seed), scales, estimators=tuple(sweep_runner.ESTIMATORS)
+        )
+        for net, seed, kind in product(NETS.values(), range(5), TARGETS)
+        for target in TARGETS[kind]
+    ]
+
+
 def collect(folder: Path) -> None:
     """Writes every finished record of the whole study, whatever part of it ran just now."""
     trials = [run for net in NETS for run in tuning(net, set(METHODS))]
@@ -126,12 +139,16 @@ def collect(folder: Path) -> None:
     save(tuned, "tuning")
     save(runner.load(folder, runs), "methods")
     save(runner.load(folder, all_digits()), "all_digits")
+    save(sweep_runner.load(folder, sweeps()), "sweeps", ".csv.gz")
 
 
-def save(records: pd.DataFrame, name: str) -> None:
+def save(records: pd.DataFrame, name: str, suffix: str = ".csv") -> None:
     RECORDS.mkdir(exist_ok=True)
-    records.round(5).to_csv(RECORDS / f"{name}.csv", index=False)
-    print(f"{len(records)} records in {RECORDS / name}.csv")
+    path, how = RECORDS / f"{name}{suffix}", None
+    if suffix == ".csv.gz":
+        how = dict(method="gzip", mtime=0)  # equal records, equal bytes
+    records.round(5).to_csv(path, index=False, compression=how)
+    print(f"{len(records)} rows in {path}")
 
 
 def engine(backend: str, address: str | None) -> joblib.parallel_config:
@@ -152,7 +169,7 @@ def engine(backend: str, address: str | None) -> joblib.parallel_config:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
-        "stage", nargs="?", default="all", choices=("all", "tune", "grid", "digits", "collect")
+        "stage", nargs="?", default="all", choices=("all", "tune", "grid", "digits", "sweep", "collect")
     )
     parser.add_argument("--jobs", type=int, help="default: all cores, or all workers of a cluster")
     parser.add_argument("--backend", default="loky", choices=("loky", "dask", "ray"))
@@ -167,17 +184,22 @@ def main() -> None:
         collect(folder)
         return
     with engine(args.backend, args.address):
-        trials = [each for net in args.nets for each in tuning(net, set(args.methods))]
-        tuned = runner.run(trials, folder, args.jobs)
-        runs = [run for net in args.nets for run in grid(net, set(args.methods), trials, tuned, args.quick)]
-        runs = [run for run in runs if run.case.seed in args.seeds]
-        if args.quick:
-            print(runner.run(runs, folder, args.jobs)[["scenario", "method", "variant", "tow", "seconds"]])
-            return
+        if args.stage in ("tune", "grid", "all"):
+            trials = [each for net in args.nets for each in tuning(net, set(args.methods))]
+            tuned = runner.run(trials, folder, args.jobs)
         if args.stage in ("grid", "all"):
-            runner.run(runs, folder, args.jobs)
+            runs = [
+                run for net in args.nets for run in grid(net, set(args.methods), trials, tuned, args.quick)
+            ]
+            runs = [run for run in runs if run.case.seed in args.seeds]
+            found = runner.run(runs, folder, args.jobs)
+            if args.quick:
+                print(found[["scenario", "method", "variant", "tow", "seconds"]])
+                return
         if args.stage in ("digits", "all"):
             runner.run(all_digits(), folder, args.jobs)
+        if args.stage in ("sweep", "all"):
+            sweep_runner.run(sweeps(), folder, args.jobs)
     collect(folder)
 
 
