@@ -112,3 +112,11 @@ def _logits(dial: Dial, cells: Sequence[tuple[float, float]], x: Tensor, batch_s
     if len(cells) == 1:
         return [logits(dial.at(*cells[0]), x, batch_size)]
     return dial.logits(x, cells, batch_size)
+
+
+def front(cells: pd.DataFrame, more: str = "retained", less: str = "forgotten") -> pd.DataFrame:
+    """The cells that no other cell beats (the Pareto front), by falling ``more``: no cell has at least as
+    much of ``more`` *and* at most as much of ``less``, with one of the two better. Equal cells all stay."""
+    a, b = cells[more].to_numpy(), cells[less].to_numpy()
+    better = (a[:, None] >= a) & (b[:, None] <= b) & ((a[:, None] > a) | (b[:, None] < b))
+    return cells[~better.any(0)].sort_values([more, less], ascending=[False, True])

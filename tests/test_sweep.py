@@ -2,6 +2,7 @@
 
 import itertools
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -211,6 +212,11 @@ def test_a_grid_says_what_is_missing(tiny, digits, three):
         sweep.grid(tiny, {}, *exam, alphas=[1])
     with pytest.raises(ValueError, match="at least 1 network, got 0"):
         sweep.grid(tiny, {"LFSSD": (i, i)}, *exam, alphas=[1], stack=0)
+
+
+def test_the_front_is_what_nothing_beats():
+    cells = pd.DataFrame({"retained": [99, 98, 98, 90, 99, 50], "forgotten": [50, 20, 30, 0, 50, 0]})
+    assert sweep.front(cells).index.tolist() == [0, 4, 1, 3]  # 2 and 5 are beaten, equal cells both stay
 
 
 # ---- many cases

@@ -1,0 +1,29 @@
+"""The exercise of notebook 09: a right answer passes, each usual slip gets the hint that names it."""
+
+import pytest
+
+from lfssd_nb import checks
+
+
+def sizes(ratios, alphas):
+    return [int((ratios > alpha).sum()) for alpha in alphas]
+
+
+def test_a_right_answer_passes(capsys):
+    checks.networks(lambda ratios, alphas: len(set(sizes(ratios, alphas))))
+    assert capsys.readouterr().out == "networks: right\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (lambda r, a: len(a), "every alpha leaves the original"),
+        (lambda r, a: len({int((r >= v).sum()) for v in a}), "strict"),
+        (lambda r, a: len({s for s in sizes(r, a) if s}), "one network|leaves the original"),
+        (lambda r, a: 1 + sum(p != q for p, q in zip(sizes(r, a), sizes(r, a)[1:], strict=False)), "order"),
+        (lambda r, a: min(2, len(set(sizes(r, a)))), "five selected sets"),
+    ],
+)
+def test_a_slip_gets_its_hint(wrong, hint):
+    with pytest.raises(AssertionError, match=hint):
+        checks.networks(wrong)
