@@ -3,7 +3,7 @@
 >>> rows = grid(model, {"LFSSD": (i_f, i_d)}, *exam(data, scenario), alphas=..., lams=...)
 
 Importances are computed once, by the caller. Each cell re-dampens in memory (`dial`) and is measured on its
-logits; cells that select the same weights with the same lambda are one network, evaluated once.
+logits; cells that change the same weights with the same lambda are one network, evaluated once.
 """
 
 import itertools
@@ -89,8 +89,9 @@ def grid(
         dial, unit = Dial(model, i_f, i_d, only), i_d.samples / i_f.samples
         size = sum(value.numel() for value in i_f.sums.values())
         settings = [(t if scales is None else t * unit, lam) for t in thresholds for lam in lams]
-        counts = [len(dial.chosen(alpha)) for alpha, _ in settings]
-        same = [(n, lam if n else None) for n, (_, lam) in zip(counts, settings, strict=True)]
+        counts = {t: len(dial.chosen(t)) for t in {max(cell) for cell in settings} | {a for a, _ in settings}}
+        changed = [counts[max(cell)] for cell in settings]  # a ratio up to lambda has the factor 1
+        same = [(n, lam if n else None) for n, (_, lam) in zip(changed, settings, strict=True)]
         first = {}
         for key, cell in zip(same, settings, strict=True):
             first.setdefault(key, cell)
@@ -103,7 +104,7 @@ def grid(
                 bar.update(same.count(key))
         for (alpha, lam), key in zip(settings, same, strict=True):
             about = dict(estimator=name, layers=group, alpha=alpha, scale=alpha / unit, lam=lam)
-            rows.append(about | {"selected": key[0] / size} | found[key])
+            rows.append(about | {"selected": counts[alpha] / size} | found[key])
     bar.close()
     return pd.DataFrame(rows)
 

@@ -155,10 +155,14 @@ def test_equal_networks_are_evaluated_once(tiny, digits, three):
         asked.append(z)
         return {"answer": len(asked)}
 
-    alphas = (3.0, 3.0, three.ceiling + 1, three.ceiling + 2)
+    alphas = (3.0, 3.0, three.ceiling + 1, three.ceiling + 2, 0.2, 0.1, 0.49)
     found = sweep.grid(tiny, pairs, digits.test_x, measure, alphas, lams=(1.0, 0.5))
-    assert len(found) == 8 and len(asked) == 3  # alpha 3 with two lambdas, and the untouched network
-    assert found.answer.tolist() == [1, 2, 1, 2, 3, 3, 3, 3]
+    # alpha 3 with two lambdas, the untouched network, and all alphas below a lambda: the factor is cut at 1
+    assert len(found) == 14 and len(asked) == 5
+    assert found.answer.tolist() == [1, 2, 1, 2, 3, 3, 3, 3, 4, 5, 4, 5, 4, 5]
+    assert found.selected.tolist()[8] < found.selected.tolist()[10]
+    for alpha, lam, z in ((0.1, 1.0, asked[3]), (0.49, 0.5, asked[4])):
+        assert torch.equal(metrics.logits(dampen(tiny, *pairs["LFSSD"], alpha, lam)[0], digits.test_x), z)
     assert torch.equal(asked[2], metrics.logits(tiny, digits.test_x))
 
 
