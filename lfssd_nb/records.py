@@ -9,14 +9,14 @@ from scipy.stats import t
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """A committed CSV of records; ``target`` stays text, ``settings`` becomes dicts.
+    """A committed CSV of records (``.csv``, ``.csv.gz``); ``target`` stays text, ``settings`` becomes dicts.
 
     Raises ``FileNotFoundError`` saying how to make it.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist: `make study` writes the records")
     table = pd.read_csv(path, dtype={"target": str})
-    return table.assign(settings=table["settings"].map(json.loads))
+    return table.assign(settings=table["settings"].map(json.loads)) if "settings" in table else table
 
 
 def mean_and_interval(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
