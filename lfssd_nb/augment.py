@@ -41,4 +41,6 @@ def augment(x: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
         sample = torch.arange(n, device=x.device)[:, None, None]
         # advanced indices around a slice put the channels last
         x = padded[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        # one channel passes for contiguous in either format: with these strides a convolution takes the other
+        x = x.clone(memory_format=torch.contiguous_format)
     return x

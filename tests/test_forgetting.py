@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lfssd_nb import experiment, gold, membership, metrics, models, scenarios, training
+from lfssd_nb.augment import Augmentation, augment
 from lfssd_nb.models import Architecture
 from lfssd_nb.recipes import Recipe
 
@@ -33,6 +34,15 @@ def test_ssd_forgets_digit_3_too(digits):
     model = training.trained(digits, Architecture("resnet18", width=16), seed=0)
     after = metrics.accuracies(experiment.forget("ssd", model, digits, scenario).model, digits, scenario)
     assert after["forget_test_acc"] <= 5 and after["retain_test_acc"] > 96
+
+
+def test_memory_formats_that_crash_are_not_used(digits):
+    """Width 8 on one channel of 64x64, in either way into channels_last, was a segmentation fault."""
+    narrow, wide = (models.build(Architecture("resnet18", width), digits) for width in (8, 16))
+    assert training._memory_format(narrow) == torch.contiguous_format
+    assert training._memory_format(wide) == torch.channels_last
+    x = augment(torch.randn(5, 1, 16, 16), Augmentation(shift=2, flip=True), torch.Generator().manual_seed(0))
+    assert x.stride() == (256, 256, 16, 1)
 
 
 def test_training_repeats_bit_for_bit_and_seeds_matter(few):
