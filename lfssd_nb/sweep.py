@@ -69,7 +69,7 @@ def grid(
     alphas or scales: the thresholds, or scale-free :math:`\alpha' = \alpha N_f / N`, not both.
     layers: names of parameters by a name of the group (None: all of them), for instance `last_parts`.
     stack: networks per forward pass (`Dial.logits`), for small networks on a GPU; one at a time is faster on
-    a CPU (measured: `make bench`). Memory: that many copies of weights and of a batch's activations.
+    a CPU (measured: `make bench`). `fitting` says how many go into a given memory.
 
     Columns: ``estimator``, ``layers``, ``alpha``, ``scale`` (:math:`\alpha'`), ``lam``, ``selected`` (share
     of all weights with an importance, 0..1), and those of ``measure``. Raises what `Dial` raises, and
@@ -113,6 +113,28 @@ def _logits(dial: Dial, cells: Sequence[tuple[float, float]], x: Tensor, batch_s
     if len(cells) == 1:
         return [logits(dial.at(*cells[0]), x, batch_size)]
     return dial.logits(x, cells, batch_size)
+
+
+@torch.no_grad()
+def fitting(model: nn.Module, x: Tensor, megabytes: float, batch_size: int = 128) -> int:
+    """How many stacked networks fit: each needs its weights and the outputs of all its layers for a batch of
+    ``x`` (an upper bound: most are freed on the way). At least 1."""
+    numbers, hooks = [sum(p.numel() for p in model.parameters())], []
+
+    def count(layer, args, output):
+        if isinstance(output, Tensor):
+            numbers.append(output.numel() * min(batch_size, len(x)))
+
+    for layer in model.modules():
+        if not next(layer.children(), None):
+            hooks.append(layer.register_forward_hook(count))
+    try:
+        logits(model, x[:1])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    size = next(model.parameters()).element_size()
+    return max(1, int(megabytes * 2**20 // (sum(numbers) * size)))
 
 
 def front(cells: pd.DataFrame, more: str = "retained", less: str = "forgotten") -> pd.DataFrame:

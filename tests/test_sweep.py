@@ -178,6 +178,16 @@ def test_stacking_a_grid_changes_nothing_but_the_last_digits(tiny, digits, three
     ).abs().max().max() < 1
 
 
+def test_as_many_networks_are_stacked_as_fit(tiny, digits):
+    # 80 + 16 + 1290 weights; four layers put out 128 numbers an image, the last 10
+    one = 4 * (1386 + 100 * (4 * 128 + 10))
+    mb = 2**20
+    assert sweep.fitting(tiny, digits.test_x, 7.5 * one / mb, batch_size=100) == 7
+    assert sweep.fitting(tiny, digits.test_x[:100], 7.5 * one / mb) == 7
+    assert sweep.fitting(tiny, digits.test_x, 0) == 1
+    assert not any(layer._forward_hooks for layer in tiny.modules())
+
+
 def test_the_exam_of_random_forgetting_asks_for_the_forget_set_itself(tiny, digits):
     scenario = scenarios.forget_random(digits, 50, seed=3)
     x, measure = sweep.exam(digits, scenario)
