@@ -14,6 +14,7 @@ from torch.func import functional_call, vmap
 
 from .dampening import check_settings, dampen, factor, selected
 from .importance import Importance
+from .modes import wide
 
 Alpha = float | dict[str, float]
 
@@ -23,8 +24,8 @@ class Dial:
 
     ``alpha`` is one threshold for all, or a dict of one for each parameter tensor by name.
 
-    forget, full: as in `dampening.dampen`, which also says what is refused. only: names of the parameters
-    that may be dampened (default: all trainable ones); the others keep their weights.
+    forget, full: as in `dampening.dampen`, which also says what is refused; of all parameters or of some.
+    only: names of those that may be dampened (default: all with an importance); the others keep theirs.
 
     Works on the device of the model and leaves the model given alone. Raises ``ValueError`` for a name in
     ``only`` that has no importance, and for parameters of several types or on several devices.
@@ -37,8 +38,9 @@ class Dial:
         full: Importance | dict[str, Tensor],
         only: Iterable[str] | None = None,
     ):
-        self.model = dampen(model, forget, full, alpha=1.0)[0].eval()  # a copy, and every check
         i_f, i_d = (i.mean if isinstance(i, Importance) else i for i in (forget, full))
+        # a copy of the model, and every check
+        self.model = dampen(model, forget, full, 1.0, parameters=list(i_f))[0].eval()
         self.names = list(i_f) if only is None else list(only)
         for name in self.names:
             if name not in i_f:
@@ -84,9 +86,9 @@ class Dial:
         check_settings(None, lam)
         at, each = self.chosen(alpha), self._each(alpha)
         each = each[at] if isinstance(each, Tensor) else each
-        by = factor(self.forget[at], self.full[at], each, lam).to(self.theta.dtype)
+        by = factor(self.forget[at], self.full[at], each, lam)
         out = self.theta.clone() if out is None else out.copy_(self.theta)
-        return out.index_put_((at,), self.theta[at] * by)
+        return out.index_put_((at,), (wide(self.theta[at]) * by).to(out.dtype))
 
     def at(self, alpha: Alpha, lam: float = 1.0) -> nn.Module:
         """The model at these settings, in eval mode: the same object after every call."""
@@ -106,7 +108,10 @@ class Dial:
         Holds C copies of the weights and of one batch's activations. Agrees with `at` up to the order of
         floating-point sums.
         """
-        stacked = self.views(torch.stack([self.weights(*cell) for cell in cells]))
+        flat = self.theta.new_empty(len(cells), len(self.theta))
+        for row, cell in zip(flat, cells, strict=True):
+            self.weights(*cell, out=row)
+        stacked = self.views(flat)
 
         def one(weights: dict[str, Tensor], part: Tensor) -> Tensor:
             return functional_call(self.model, weights, (part,))

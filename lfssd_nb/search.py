@@ -7,6 +7,7 @@ What to minimise is the caller's: `damage_and_rest` needs the original model and
 Optuna (``pip install "lfssd_nb[search]"``) is imported when it is used.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ def damage_and_rest(before: Mapping[str, float], aim: float) -> Loss:
     """
 
     def loss(found: Mapping[str, float]) -> float:
+        if math.isnan(found["retained"]):
+            raise ValueError("the retained accuracy is NaN: there are no retained images to search with")
         return max(0.0, before["retained"] - found["retained"]) + abs(found["forgotten"] - aim)
 
     return loss
@@ -67,7 +70,8 @@ def search(
     a threshold of its own. Each trial costs one forward pass of ``x``. Equal seeds find equal settings.
 
     Raises ``ImportError`` without Optuna; ``ValueError`` for ranges that are none, groups that leave out or
-    repeat a parameter of the dial, and fewer than one trial.
+    repeat a parameter of the dial or are called ``lam``, and fewer than one trial. (In ``trials`` a group's
+    scale replaces a measure of the same name.)
     """
     for name, (low, high), least in (("scales", scales, 1e-12), ("lams", lams, 0.0)):
         if not least <= low <= high:
@@ -75,6 +79,8 @@ def search(
     if n_trials < 1:
         raise ValueError(f"a search needs at least one trial, got n_trials={n_trials}")
     groups = {"all": dial.names} if groups is None else groups
+    if "lam" in groups:
+        raise ValueError("a group cannot be called 'lam', which is lambda: give it another name")
     if sorted(name for names in groups.values() for name in names) != sorted(dial.names):
         raise ValueError("groups must name every parameter of the dial once: " + ", ".join(dial.names))
     try:
@@ -88,7 +94,7 @@ def search(
         chosen = {group: trial.suggest_float(group, *scales, log=True) for group in groups}
         lam = trial.suggest_float("lam", *lams)
         found = measure(logits(dial.at(_alpha(chosen, groups, unit), lam), x))
-        rows.append(chosen | {"lam": lam} | found | {"loss": loss(found)})
+        rows.append(found | chosen | {"lam": lam, "loss": loss(found)})
         study.tell(trial, rows[-1]["loss"])
     best = min(rows, key=lambda row: row["loss"])
     return Found(_alpha(best, groups, unit), best["lam"], best["loss"], pd.DataFrame(rows))

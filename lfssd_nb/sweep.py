@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from .dampening import check_settings
 from .data import Dataset
 from .dial import Dial
 from .importance import Importance
@@ -30,9 +31,12 @@ def exam(data: Dataset, scenario: Scenario, part: slice | None = None) -> tuple[
     Test images of the retained and the forgotten kind; for random forgetting, where no test image belongs
     to D_f, ``forgotten`` is the accuracy on D_f itself. part: of the retained and of the forgotten test
     images, only these: ``slice(0, None, 2)`` for a validation set and ``slice(1, None, 2)`` for the rest.
+    Raises ``ValueError`` for a part without images of one kind.
     """
     x, y, n = data.test_x, data.test_y, len(data.test_y)
     retain, forget = (index[part or slice(None)] for index in (scenario.test_retain, scenario.test_forget))
+    if not len(retain) or (len(scenario.test_forget) and not len(forget)):
+        raise ValueError(f"part={part} leaves {len(retain)} retained and {len(forget)} forgotten test images")
     if len(forget):
         index = torch.cat([retain, forget]).sort().values
         x, y = x[index], y[index]
@@ -59,7 +63,8 @@ def grid(
     scales: Iterable[float] | None = None,
     layers: Mapping[str, Sequence[str] | None] | None = None,
     stack: int = 1,
-    batch_size: int = 128,
+    megabytes: float | None = None,
+    batch_size: int = 512,
     show: bool = True,
 ) -> pd.DataFrame:
     r"""One row for each estimator, layer group, alpha and lambda, in that order of nesting.
@@ -69,7 +74,7 @@ def grid(
     alphas or scales: the thresholds, or scale-free :math:`\alpha' = \alpha N_f / N`, not both.
     layers: names of parameters by a name of the group (None: all of them), for instance `last_parts`.
     stack: networks per forward pass (`Dial.logits`), for small networks on a GPU; one at a time is faster on
-    a CPU (measured: `make bench`). `fitting` says how many go into a given memory.
+    a CPU (measured: `make bench`). megabytes: stacks as many as `fitting` says, instead.
 
     Columns: ``estimator``, ``layers``, ``alpha``, ``scale`` (:math:`\alpha'`), ``lam``, ``selected`` (share
     of all weights with an importance, 0..1), and those of ``measure``. Raises what `Dial` raises, and
@@ -79,7 +84,11 @@ def grid(
         raise ValueError("give alphas or scales, one of the two")
     if stack < 1:
         raise ValueError(f"stack must be at least 1 network, got {stack}")
+    if megabytes is not None:
+        stack = fitting(model, x, megabytes, batch_size)
     thresholds, lams = list(alphas if scales is None else scales), list(lams)
+    for threshold, lam in itertools.product(thresholds, lams):
+        check_settings(threshold, lam)
     layers = {"all": None} if layers is None else layers
     cells = list(itertools.product(importances, layers, thresholds, lams))
     if not cells:

@@ -4,6 +4,7 @@ Like `runner`, with a grid of cells (`sweep.grid`) in place of a method. I(D) of
 once for all its targets.
 """
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from . import runner, store
+from .dampening import check_settings
 from .data import Dataset
 from .gold import retrained
 from .importance import Importance, fisher, sensitivity
@@ -23,7 +25,9 @@ from .scenarios import Scenario
 from .sweep import exam, grid
 from .training import trained
 
-ESTIMATORS = {  # name: (estimator, reduction); batch means as published: 64 at a time, D sorted by class
+# name: (estimator, reduction). Batch means are of 64 at a time (published: 128 for a random D_f), with D
+# sorted by its finest label, or as stored for random forgetting.
+ESTIMATORS = {
     "LFSSD": ("sensitivity", "sample"),
     "SSD": ("fisher", "sample"),
     "unsquared norm": ("norm sensitivity", "sample"),
@@ -46,6 +50,10 @@ class Sweep:
         for name in self.estimators:
             if name not in ESTIMATORS:
                 raise ValueError(f"unknown estimator {name!r}; choose from {', '.join(ESTIMATORS)}")
+        if not (self.scales and self.lams and self.estimators):
+            raise ValueError("a sweep needs at least one scale, one lambda and one estimator")
+        for scale, lam in itertools.product(self.scales, self.lams):
+            check_settings(scale, lam)
 
     @property
     def key(self) -> str:
@@ -86,7 +94,7 @@ def importance(name: str, model: nn.Module, x: Tensor, y: Tensor) -> Importance:
 
 
 def by_class(d: Dataset) -> Tensor:
-    """Positions of D sorted by class (or sub-class): the order in which published batch means see it."""
+    """Positions of D sorted by class, or by sub-class where there are any."""
     return (d.train_y if d.train_sub is None else d.train_sub).argsort(stable=True)
 
 

@@ -165,5 +165,10 @@ def _check(data: Dataset, scenario: Scenario, importances: Mapping[str, Pair], g
                 f"the forget importance of {name!r} is over {pair[0].samples} samples, but the scenario "
                 f"forgets {len(scenario.forget)}: compute it on data.train_x[scenario.forget]"
             )
+        if pair[1].samples != len(data.train_y):
+            raise ValueError(
+                f"the full importance of {name!r} is over {pair[1].samples} samples, but D has "
+                f"{len(data.train_y)}: compute it on all of data.train_x"
+            )
     if gold is not None and not isinstance(gold, nn.Module):
         raise ValueError(f"gold must be one model, got {type(gold).__name__}: pass gold.retrained(...)[0]")

@@ -28,6 +28,8 @@ def test_the_loss_is_damage_and_rest():
     assert loss({"retained": 90.0, "forgotten": 10.0}) == 8
     assert loss({"retained": 98.0, "forgotten": 4.0}) == 6  # too little is as far as too much
     assert loss({"retained": 90.0, "forgotten": 40.0}) == 38
+    with pytest.raises(ValueError, match="retained accuracy is NaN"):
+        loss({"retained": float("nan"), "forgotten": 40.0})
 
 
 def test_a_search_is_as_good_as_a_grid(problem, tiny):
@@ -52,7 +54,7 @@ def test_equal_seeds_find_equal_settings(problem):
 
 def test_groups_have_thresholds_of_their_own(problem):
     dial, x, measure, unit = problem
-    groups = {"body": dial.names[:4], "head": dial.names[4:]}
+    groups = {"body": dial.names[:4], "retained": dial.names[4:]}  # named like a measure, too
     found = search.search(dial, x, measure, weigh, unit=unit, groups=groups, n_trials=8, show=False)
     best = found.trials.loc[found.trials.loss.idxmin()]
     assert found.alpha == {n: best[g] * unit for g, names in groups.items() for n in names}
@@ -66,6 +68,7 @@ def test_a_search_says_what_is_wrong(problem, monkeypatch):
         (dict(scales=(0.0, 1.0)), "scales must be"),
         (dict(lams=(1.0, 0.5)), "lams must be"),
         (dict(n_trials=0), "at least one trial"),
+        (dict(groups={"lam": dial.names}), "cannot be called 'lam'"),
         (dict(groups={"head": dial.names[4:]}), "every parameter of the dial once"),
     ):
         with pytest.raises(ValueError, match=match):
