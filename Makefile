@@ -8,7 +8,7 @@ export LFSSD_CACHE ?= $(CURDIR)/build/cache
 
 # One file or notebook a worker, one thread each: images this small gain nothing from more threads.
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile
-test: export OMP_NUM_THREADS := 1
+run test notebooks: export OMP_NUM_THREADS := 1
 
 .PHONY: run test lab bench study notebooks clean
 
