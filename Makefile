@@ -28,7 +28,7 @@ bench: .venv/.ready
 	$(BIN)/python scripts/bench.py
 	$(BIN)/python scripts/bench_sweep.py
 
-# The method comparison behind notebooks 04 to 07: hours of CPU, resumable (make study JOBS=16).
+# The records behind notebooks 04 to 07 and 09: under two hours on two cores, resumable (make study JOBS=16).
 study: .venv/.ready
 	$(BIN)/python scripts/study.py $(if $(JOBS),--jobs $(JOBS))
 

@@ -152,13 +152,17 @@ def two_sided(answer: Callable[[Tensor, Tensor], float]) -> None:
 
 def networks(answer: Callable[[Tensor, list[float]], int]) -> None:
     """Exercise 09: ``answer(ratios, alphas)`` returns how many different networks a sweep over ``alphas``
-    makes (lambda 1), given I(D_f) / I(D) of every weight."""
+    makes at lambda = 1, given I(D_f) / I(D) of every weight."""
     ratios = torch.tensor([0.5, 2.0, 2.0, 3.0, 8.0])
     _expect(answer(ratios, [1.0]) == 1, "one alpha makes one network")
     _expect(answer(ratios, [9.0, 10.0, 11.0]) == 1, "above the largest ratio every alpha leaves the original")
     _expect(answer(ratios, [4.0, 5.0, 7.0]) == 1, "between two ratios the selected set does not change")
     _expect(answer(ratios, [2.5, 3.0]) == 2, "a tie is not selected: the inequality is strict")
     _expect(answer(ratios, [1.0, 9.0, 1.5, 10.0]) == 2, "the order of the alphas does not matter")
+    _expect(
+        answer(ratios, [0.1, 0.7, 1.0]) == 1,
+        "a weight with a ratio up to lambda = 1 may be selected, but its factor min(1 / r, 1) is 1",
+    )
     found = answer(ratios, [0.1, 1.0, 2.0, 3.0, 8.0])
-    _expect(found == 5, f"five selected sets, the empty one among them; got {found}")
+    _expect(found == 4, f"four networks, the original among them; got {found}")
     print("networks: right")
