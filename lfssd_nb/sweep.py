@@ -72,7 +72,7 @@ def grid(
     importances: ``(I(D_f), I(D))`` by a name of your own (estimator, norm, reduction: whatever is compared).
     x ``[N, ...]``: images; measure: a dict of numbers from their logits ``[N, K]``; `exam` gives both.
     alphas or scales: the thresholds, or scale-free :math:`\alpha' = \alpha N_f / N`, not both.
-    layers: names of parameters by a name of the group (None: all of them), for instance `last_parts`.
+    layers: names of parameters by a name of the group (None: all of them).
     stack: networks per forward pass (`Dial.logits`), for small networks on a GPU; one at a time is faster on
     a CPU (measured: `make bench`). megabytes: stacks as many as `fitting` says, instead.
 
