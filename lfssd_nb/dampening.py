@@ -68,18 +68,7 @@ def dampen(
     another model or of different kinds, and for a D_f that cannot be inside D.
     """
     check_settings(alpha, lam)
-    _check_pair(forget, full)
-    trainable = chosen(model, parameters)
-    for what, given in (("forget", forget), ("full", full)):
-        sums = given.sums if isinstance(given, Importance) else given
-        check_same_parameters(sums, trainable, f"the {what} importance")
-        for name in sums:
-            check_finite({name: _of(given, name)}, what)
-        for name in sums:
-            value = _of(given, name)
-            if bool((value < 0).any()):
-                lowest = f"the {what} importance of {name!r} is negative ({float(value.min()):g})"
-                raise ValueError(f"{lowest}; an importance is a mean of squares or absolute values")
+    trainable = check_importances(model, forget, full, parameters)
     result, rows = copy.deepcopy(model), []
     with torch.no_grad():
         for name, p in result.named_parameters():
@@ -98,6 +87,28 @@ def dampen(
 
 def _of(given: Importance | dict[str, Tensor], name: str) -> Tensor:
     return given.of(name) if isinstance(given, Importance) else given[name]
+
+
+def check_importances(
+    model: nn.Module,
+    forget: Importance | dict[str, Tensor],
+    full: Importance | dict[str, Tensor],
+    parameters: Filter | None = None,
+) -> dict[str, nn.Parameter]:
+    """The parameters that `dampen` may change, by name; raises what it raises about the importances."""
+    _check_pair(forget, full)
+    trainable = chosen(model, parameters)
+    for what, given in (("forget", forget), ("full", full)):
+        sums = given.sums if isinstance(given, Importance) else given
+        check_same_parameters(sums, trainable, f"the {what} importance")
+        for name in sums:
+            check_finite({name: _of(given, name)}, what)
+        for name in sums:
+            value = _of(given, name)
+            if bool((value < 0).any()):
+                lowest = f"the {what} importance of {name!r} is negative ({float(value.min()):g})"
+                raise ValueError(f"{lowest}; an importance is a mean of squares or absolute values")
+    return trainable
 
 
 def check_settings(alpha: float | None, lam: float) -> None:

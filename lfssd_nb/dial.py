@@ -6,13 +6,14 @@ with a few elementwise operations. The rule is that of `dampening`, by the same 
 weights agree with those of `dampen` bit for bit.
 """
 
+import copy
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from .dampening import check_settings, dampen, factor, selected
+from .dampening import check_importances, check_settings, factor, selected
 from .importance import Importance
 from .modes import wide
 
@@ -39,24 +40,22 @@ class Dial:
         only: Iterable[str] | None = None,
     ):
         i_f, i_d = (i.mean if isinstance(i, Importance) else i for i in (forget, full))
-        # a copy of the model, and every check
-        self.model = dampen(model, forget, full, 1.0, parameters=list(i_f))[0].eval()
+        check_importances(model, forget, full, list(i_f))
         self.names = list(i_f) if only is None else list(only)
         for name in self.names:
             if name not in i_f:
                 raise ValueError(f"there is no importance of {name!r}; choose from {', '.join(i_f)}")
         if not self.names:
             raise ValueError("only=[] leaves no parameter to dampen: name at least one, or pass None")
-        weights, mine = dict(model.named_parameters()), dict(self.model.named_parameters())
-        self.theta = _flat([weights[name].detach() for name in self.names])
+        self.model = copy.deepcopy(model).eval()
+        mine = dict(self.model.named_parameters())
+        self.theta = _flat([mine[name].detach() for name in self.names])
         self.forget, self.full = (
             _flat([values[name].to(self.theta.device) for name in self.names]) for values in (i_f, i_d)
         )
-        for name, p in mine.items():
-            p.data = weights[name].detach().clone()
         self._chosen: dict[float | tuple, Tensor] = {}  # of the last alpha: a row of a grid shares it
         self.now = self.theta.clone()
-        self.shapes = {name: weights[name].shape for name in self.names}
+        self.shapes = {name: mine[name].shape for name in self.names}
         for name, view in self.views(self.now).items():
             mine[name].data = view
 

@@ -59,6 +59,14 @@ class Case:
                 f"gold_seeds={self.gold_seeds} leave no gold model but the case's own, {self.seed}"
             )
 
+    @property
+    def columns(self) -> dict:
+        """The case in a table."""
+        return dict(
+            data=self.data, architecture=self.architecture.name, width=self.architecture.width,
+            scenario=self.kind, target=self.target, seed=self.seed,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Run:
@@ -150,6 +158,12 @@ def setting(case: Case) -> tuple[Dataset, Scenario]:
     return d, scenarios.make(d, case.kind, target, int(draw or 0))
 
 
+def other_golds(case: Case, d: Dataset, scenario: Scenario) -> list[nn.Module]:
+    """The gold models to compare with: of all ``gold_seeds`` but the case's own."""
+    others = [seed for seed in case.gold_seeds if seed != case.seed]
+    return retrained(d, scenario, case.architecture, None, others, show=False)
+
+
 def _train(case: Case, seed: int, gold: bool) -> None:
     d, scenario = setting(case)
     trained(d, case.architecture, None, seed, scenario.retain if gold else None, show=False)
@@ -162,8 +176,7 @@ def _records(runs: Sequence[Run], folder: Path) -> None:
     case = runs[0].case
     d, scenario = setting(case)
     original = trained(d, case.architecture, None, case.seed, show=False)
-    others = [seed for seed in case.gold_seeds if seed != case.seed]
-    golds = retrained(d, scenario, case.architecture, None, others, show=False)
+    golds = other_golds(case, d, scenario)
     stick = yardstick(golds, build(case.architecture, d, case.seed + 1000), d, scenario)
     task = baselines.make(d, scenario, case.architecture, None, case.seed)
     for each in runs:
@@ -173,9 +186,8 @@ def _records(runs: Sequence[Run], folder: Path) -> None:
 
 def _record(each: Run, original, task, d: Dataset, scenario: Scenario, stick: Yardstick) -> dict:
     case, method = each.case, baselines.get(each.method)
-    row = dict(
-        data=case.data, architecture=case.architecture.name, width=case.architecture.width,
-        scenario=case.kind, target=case.target, seed=case.seed, method=each.method, variant=each.variant,
+    row = case.columns | dict(
+        method=each.method, variant=each.variant,
         settings=json.dumps(method.defaults | each.settings, sort_keys=True),
         n_forget=len(scenario.forget), n_train=len(d.train_y), gold_seeds=len(stick.golds),
     )  # fmt: skip

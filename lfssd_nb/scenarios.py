@@ -103,6 +103,14 @@ def _by_label(data, kind, target, names, train, test) -> Scenario:
     return from_index(data, *found, kind=kind, target=names[target])
 
 
+def published_order(data: Dataset, scenario: Scenario) -> Tensor:
+    """Positions of D in the order in which published batch means see it: by class (by sub-class where there
+    are any) in class and sub-class forgetting, else as stored."""
+    if scenario.kind in ("class", "subclass"):
+        return (data.train_y if data.train_sub is None else data.train_sub).argsort(stable=True)
+    return torch.arange(len(data.train_y), device=data.device)
+
+
 def make(data: Dataset, kind: str, target: int | str, seed: int = 0) -> Scenario:
     """A scenario by name: ``target`` is a class, a sub-class, or for ``"random"`` a sample count."""
     if kind == "class":

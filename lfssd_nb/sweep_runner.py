@@ -11,22 +11,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from . import runner, store
 from .dampening import check_settings
 from .data import Dataset
-from .gold import retrained
 from .importance import Importance, fisher, sensitivity
 from .metrics import logits
 from .runner import Case
-from .scenarios import Scenario
+from .scenarios import Scenario, published_order
 from .sweep import exam, grid
 from .training import trained
 
 # name: (estimator, reduction). Batch means are of 64 at a time (published: 128 for a random D_f), with D
-# sorted by its finest label, or as stored for random forgetting.
+# in `scenarios.published_order`.
 ESTIMATORS = {
     "LFSSD": ("sensitivity", "sample"),
     "SSD": ("fisher", "sample"),
@@ -93,11 +91,6 @@ def importance(name: str, model: nn.Module, x: Tensor, y: Tensor) -> Importance:
     return sensitivity(model, x, squared=kind == "sensitivity", **how)
 
 
-def by_class(d: Dataset) -> Tensor:
-    """Positions of D sorted by class, or by sub-class where there are any."""
-    return (d.train_y if d.train_sub is None else d.train_sub).argsort(stable=True)
-
-
 def _cells(batch: Sequence[Sweep], folder: Path) -> None:
     full: dict[str, Importance] = {}
     for each in batch:
@@ -110,7 +103,7 @@ def _cells(batch: Sequence[Sweep], folder: Path) -> None:
 def _one(each: Sweep, d: Dataset, scenario: Scenario, full: dict[str, Importance]) -> pd.DataFrame:
     case, (x, measure) = each.case, exam(d, scenario)
     model = trained(d, case.architecture, None, case.seed, show=False)
-    order = torch.arange(len(d.train_y)) if case.kind == "random" else by_class(d)
+    order = published_order(d, scenario)
     pairs = {}
     for name in each.estimators:
         known = name, case.kind == "random"
@@ -118,12 +111,9 @@ def _one(each: Sweep, d: Dataset, scenario: Scenario, full: dict[str, Importance
             full[known] = importance(name, model, d.train_x[order], d.train_y[order])
         part = importance(name, model, d.train_x[scenario.forget], d.train_y[scenario.forget])
         pairs[name] = part, full[known]
-    others = [seed for seed in case.gold_seeds if seed != case.seed]
-    golds = retrained(d, scenario, case.architecture, None, others, show=False)
+    golds = runner.other_golds(case, d, scenario)
     gold = pd.DataFrame([measure(logits(one, x)) for one in golds]).mean().add_prefix("gold_")
     cells = grid(model, pairs, x, measure, scales=each.scales, lams=each.lams, show=False)
-    about = dict(data=case.data, architecture=case.architecture.name, width=case.architecture.width)
-    about |= dict(scenario=case.kind, target=case.target, seed=case.seed, n_forget=len(scenario.forget))
-    cells = cells.assign(**about, **gold)
+    cells = cells.assign(**case.columns, n_forget=len(scenario.forget), **gold)
     away = (cells.retained - cells.gold_retained).abs() + (cells.forgotten - cells.gold_forgotten).abs()
     return cells.assign(gap=away / 2)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
 from ..augment import Augmentation
@@ -11,7 +10,7 @@ from ..data import Dataset
 from ..gold import retrained
 from ..models import Architecture, build
 from ..recipes import default_recipe
-from ..scenarios import Scenario
+from ..scenarios import Scenario, published_order
 from ..training import Recipe
 
 NONE = Augmentation()
@@ -75,9 +74,7 @@ def make(
 ) -> Task:
     """The task with everything in it, for a data set and a scenario."""
     recipe = recipe or default_recipe(data, architecture)
-    order = torch.arange(len(data.train_y), device=data.device)
-    if scenario.kind in ("class", "subclass"):
-        order = (data.train_y if data.train_sub is None else data.train_sub).argsort(stable=True)
+    order = published_order(data, scenario)
     x, y = data.train_x, data.train_y
     return Task(
         x[scenario.forget], y[scenario.forget], x[scenario.retain], y[scenario.retain], x[order], y[order],
