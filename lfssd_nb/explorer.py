@@ -54,9 +54,9 @@ class Explorer(widgets.VBox):
         # The kernel is idle only after this. Until then a front end holds values back, all but the newest.
         alpha = self.trial.alpha(self.scale.value, self.estimator.value)
         reading = self.trial.read(alpha, self.lam.value, self.estimator.value)
-        lines = setting(reading), numbers(self.trial, reading)
-        self.numbers.value = "<br>".join(map(html.escape, lines))
-        self.image.value = self.board.png(reading)
+        lines, png = (setting(reading), numbers(self.trial, reading)), self.board.png(reading)
+        self.numbers.value = "<br>".join(map(html.escape, lines))  # only now: no number without its picture
+        self.image.value = png
 
     def __repr__(self) -> str:  # what is shown of a committed notebook
         return f"Sliders for alpha and lambda ({', '.join(self.trial.dials)}): run this cell in Jupyter"
