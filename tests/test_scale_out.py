@@ -63,6 +63,10 @@ def alone(small, tmp_path_factory):
 def cluster(tmp_path_factory):
     """A Dask cluster of two processes, started before any test has set its places."""
     distributed = pytest.importorskip("distributed", reason="needs Dask: pip install distributed")
+    import dask
+
+    # LocalCluster gives up for good a killed worker that is not back in time; 15 s are short on a busy machine
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"})
     with limit(60):
         cluster = distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0,
