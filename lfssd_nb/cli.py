@@ -45,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("--arch", default="resnet18", help=f"network: {', '.join(models.NAMES)}")
     p.add_argument("--width", type=int, default=16, help="channels of ResNet18's first stage (64: papers)")
-    p.add_argument("--vit-size", help="micro, small or vit_b_16 (ImageNet weights; default: by image size)")
+    p.add_argument(
+        "--vit-size", help="micro, tiny, small or vit_b_16 (ImageNet weights; default: by image size)"
+    )
     p.add_argument(
         "--epochs",
         type=int,

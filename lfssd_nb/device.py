@@ -1,5 +1,10 @@
 """Where to compute: the fastest device that is there, and what number format helps on it."""
 
+import platform
+import re
+from contextlib import suppress
+from pathlib import Path
+
 import torch
 
 
@@ -10,6 +15,27 @@ def best() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 matrix products while training on CUDA; a no-op on CPU and MPS, where they do not pay."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+def autocast(device: torch.device, bfloat16: bool | None = None) -> torch.autocast:
+    """bfloat16 matrix products; None: on CUDA alone. float32 elsewhere repeats on every CPU."""
+    enabled = device.type == "cuda" if bfloat16 is None else bfloat16
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 pays: where the device has instructions for it, and does not emulate them."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # an older torch lacks them
+    return any(getattr(torch.cpu, name, bool)() for name in checks)
+
+
+def name(device: torch.device) -> str:
+    """The device in words, for records: "NVIDIA H200", "cpu (AMD EPYC 9R14)"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    with suppress(OSError):  # Linux says which CPU it is, platform.processor() does not
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        return f"{device.type} ({found[1].strip()})" if found and device.type == "cpu" else device.type
+    return f"{device.type} ({platform.processor() or platform.machine()})"

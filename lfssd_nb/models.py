@@ -15,7 +15,7 @@ NAMES = ("resnet18", "vit")
 @dataclass(frozen=True)
 class Architecture:
     """``name``: ``"resnet18"`` (``width`` channels in its first stage; 64 is the papers') or
-    ``"vit"`` (``size``: ``"micro"``, ``"small"``, ``"vit_b_16"``; None picks by image size)."""
+    ``"vit"`` (``size``: ``"micro"``, ``"tiny"``, ``"small"``, ``"vit_b_16"``; None picks by image size)."""
 
     name: str = "resnet18"
     width: int = 16

@@ -11,7 +11,8 @@ from .models import Architecture
 class Recipe:
     """How to train. ``optimizer``: ``"sgd"`` (momentum 0.9, Nesterov) or ``"adamw"``; ``lr`` is the
     peak of the one-cycle schedule. ``label_smoothing`` keeps the loss gradient of fitted samples
-    from vanishing, on which SSD's Fisher importance depends (notebook 02 shows both)."""
+    from vanishing, on which SSD's Fisher importance depends (notebook 02 shows both).
+    ``bfloat16``: matrix products in it (None: on CUDA alone). ``compiled``: through ``torch.compile``."""
 
     epochs: int = 12
     lr: float = 0.1
@@ -20,6 +21,8 @@ class Recipe:
     optimizer: str = "sgd"
     label_smoothing: float = 0.1
     augmentation: Augmentation = field(default_factory=Augmentation)
+    bfloat16: bool | None = None
+    compiled: bool = False
 
     def __post_init__(self):
         if self.epochs < 1 or self.batch_size < 2:

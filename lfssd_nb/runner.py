@@ -12,10 +12,8 @@ and the data root must be on a file system that all workers see.
 import hashlib
 import json
 import platform
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -25,12 +23,14 @@ import torch
 from torch import nn
 
 from . import __version__, baselines, data, scenarios, store
+from . import device as devices
 from .battery import Yardstick, battery, yardstick
+from .cost import counting, now
 from .data import Dataset
 from .gold import retrained
 from .models import Architecture, build
 from .parallel import in_parallel
-from .recipes import default_recipe
+from .recipes import Recipe, default_recipe
 from .scenarios import Scenario
 from .training import trained, training_seconds
 
@@ -44,6 +44,8 @@ class Case:
     ``target``: a class or sub-class, or for random forgetting ``"N"`` or ``"N@draw"``: N samples, drawn
     with the seed ``draw`` whatever the training seed. ``gold_seeds``: the gold models to compare with;
     the one with the case's own seed is left out, so that gold itself is measured by the same stick.
+    ``images``: a stratified sample of so many training images (`Dataset.subset`) in place of all;
+    ``recipe``: how to train (None: `default_recipe`); ``device``: where to compute.
     """
 
     data: str
@@ -52,12 +54,30 @@ class Case:
     target: str
     seed: int
     gold_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    images: int | None = None
+    recipe: Recipe | None = None
+    device: str = "cpu"
 
     def __post_init__(self):
         if not set(self.gold_seeds) - {self.seed}:
             raise ValueError(
                 f"gold_seeds={self.gold_seeds} leave no gold model but the case's own, {self.seed}"
             )
+
+    def training(self, seed: int) -> tuple:
+        """What decides the model of a seed that is trained on all of D."""
+        return self.data, self.images, self.architecture, self.recipe, self.device, seed
+
+    @property
+    def importances(self) -> tuple:
+        """What decides I(D): the model, and the order in which batch means see D."""
+        return *self.training(self.seed), self.kind == "random"
+
+    @property
+    def identity(self) -> dict:
+        """All that decides a record; a field that was added later counts where it is not at its default."""
+        later = {"images": None, "recipe": None, "device": "cpu"}
+        return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
 
     @property
     def columns(self) -> dict:
@@ -82,7 +102,7 @@ class Run:
     @property
     def key(self) -> str:
         """A hash of all that decides the record."""
-        return key([SCHEMA, asdict(self)])
+        return key([SCHEMA, asdict(self) | {"case": self.case.identity}])
 
 
 def key(what: list) -> str:
@@ -101,7 +121,7 @@ def run(runs: Sequence[Run], folder: str | Path, n_jobs: int | None = None) -> p
     """
     for each in runs:
         baselines.get(each.method)
-    resume(runs, folder, _records, n_jobs, lambda each: each.case)
+    resume(runs, folder, _records, n_jobs, lambda each: each.case.importances)
     return load(folder, runs)
 
 
@@ -140,20 +160,21 @@ def _models(runs: Sequence[Run]) -> list[tuple]:
     """(case, seed, gold?) of every model that the runs need, each once."""
     wanted = {}
     for case in dict.fromkeys(each.case for each in runs):
-        wanted[case.data, case.architecture, case.seed] = (case, case.seed, False)
+        wanted[case.training(case.seed)] = (case, case.seed, False)
         for seed in (case.seed, *case.gold_seeds):
-            wanted[case.data, case.architecture, case.kind, case.target, seed] = (case, seed, True)
+            wanted[case.training(seed), case.kind, case.target] = (case, seed, True)
     return list(wanted.values())
 
 
 @lru_cache(4)
-def _dataset(name: str, root: Path) -> Dataset:
-    return data.load(name, root, device="cpu")
+def _dataset(name: str, root: Path, images: int | None, device: str) -> Dataset:
+    d = data.load(name, root, device)
+    return d if images is None else d.subset(images)
 
 
 def setting(case: Case) -> tuple[Dataset, Scenario]:
     """The data set, loaded once a process, and the forget set of a case."""
-    d = _dataset(case.data, data.data_root())
+    d = _dataset(case.data, data.data_root(), case.images, case.device)
     target, _, draw = case.target.partition("@")
     return d, scenarios.make(d, case.kind, target, int(draw or 0))
 
@@ -161,27 +182,31 @@ def setting(case: Case) -> tuple[Dataset, Scenario]:
 def other_golds(case: Case, d: Dataset, scenario: Scenario) -> list[nn.Module]:
     """The gold models to compare with: of all ``gold_seeds`` but the case's own."""
     others = [seed for seed in case.gold_seeds if seed != case.seed]
-    return retrained(d, scenario, case.architecture, None, others, show=False)
+    return retrained(d, scenario, case.architecture, case.recipe, others, show=False)
 
 
 def _train(case: Case, seed: int, gold: bool) -> None:
     d, scenario = setting(case)
-    trained(d, case.architecture, None, seed, scenario.retain if gold else None, show=False)
+    index = scenario.retain if gold else None
+    trained(d, case.architecture, case.recipe, seed, index, show=False, must_cache=True)
 
 
 def _records(runs: Sequence[Run], folder: Path) -> None:
-    runs = [each for each in runs if not record(folder, each).exists()]  # by a worker that died since
-    if not runs:
-        return
-    case = runs[0].case
-    d, scenario = setting(case)
-    original = trained(d, case.architecture, None, case.seed, show=False)
-    golds = other_golds(case, d, scenario)
-    stick = yardstick(golds, build(case.architecture, d, case.seed + 1000), d, scenario)
-    task = baselines.make(d, scenario, case.architecture, None, case.seed)
-    for each in runs:
-        row = _record(each, original, task, d, scenario, stick)
-        store.write(record(folder, each), json.dumps(row, indent=1).encode())
+    """The records of runs on one original model, case by case; I(D) is computed once for all of them."""
+    memory = baselines.Memory()
+    for case in dict.fromkeys(each.case for each in runs):
+        mine = [each for each in runs if each.case == case]
+        mine = [each for each in mine if not record(folder, each).exists()]  # by a worker that died since
+        if not mine:
+            continue
+        d, scenario = setting(case)
+        original = trained(d, case.architecture, case.recipe, case.seed, show=False)
+        golds = other_golds(case, d, scenario)
+        stick = yardstick(golds, build(case.architecture, d, case.seed + 1000), d, scenario)
+        task = baselines.make(d, scenario, case.architecture, case.recipe, case.seed, memory)
+        for each in mine:
+            row = _record(each, original, task, d, scenario, stick)
+            store.write(record(folder, each), json.dumps(row, indent=1).encode())
 
 
 def _record(each: Run, original, task, d: Dataset, scenario: Scenario, stick: Yardstick) -> dict:
@@ -189,40 +214,29 @@ def _record(each: Run, original, task, d: Dataset, scenario: Scenario, stick: Ya
     row = case.columns | dict(
         method=each.method, variant=each.variant,
         settings=json.dumps(method.defaults | each.settings, sort_keys=True),
-        n_forget=len(scenario.forget), n_train=len(d.train_y), gold_seeds=len(stick.golds),
+        n_forget=len(scenario.forget), n_train=len(d.train_y), gold_seeds=len(stick.golds), source=d.source,
     )  # fmt: skip
-    start = time.perf_counter()
+    if case.recipe:
+        row |= {"recipe": json.dumps(asdict(case.recipe))}
+    task.memory.recalled = (0.0, 0)
+    start = now(d.device)
     try:
         with counting(type(original)) as seen, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a setting changes nothing shows in the record
             model = method(original, task, **each.settings)
-        seconds, passes = time.perf_counter() - start, seen[0] / len(d.train_y)
+        saved, known = task.memory.recalled  # what is remembered was paid for by an earlier method
+        seconds, passes = now(d.device) - start + saved, (seen[0] + known) / len(d.train_y)
         if each.method == "retrain":  # it came from the cache: report what training took
-            seconds = training_seconds(d, case.architecture, None, case.seed, scenario.retain)
-            passes = default_recipe(d, case.architecture).epochs * len(scenario.retain) / len(d.train_y)
+            recipe = case.recipe or default_recipe(d, case.architecture)
+            seconds = training_seconds(d, case.architecture, recipe, case.seed, scenario.retain)
+            passes = recipe.epochs * len(scenario.retain) / len(d.train_y)
         row |= battery(model, d, scenario, stick, each.deep)
     except (FloatingPointError, ValueError) as error:
-        return row | versions() | {"error": str(error)}
-    return row | {"seconds": round(seconds, 3), "passes": round(passes, 3)} | versions()
+        return row | versions(d.device) | {"error": str(error)}
+    return row | {"seconds": round(seconds, 3), "passes": round(passes, 3)} | versions(d.device)
 
 
-@contextmanager
-def counting(kind: type[nn.Module]) -> Iterator[list[int]]:
-    """Counts the samples that go forward through any network of type ``kind``, in ``[n]``."""
-    seen = [0]
-
-    def count(module: nn.Module, args: tuple) -> None:
-        if type(module) is kind:
-            seen[0] += len(args[0])
-
-    handle = nn.modules.module.register_module_forward_pre_hook(count)
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
-def versions() -> dict[str, str]:
+def versions(device: torch.device) -> dict:
     """What the numbers were computed with."""
-    return dict(lfssd_nb=__version__, torch=torch.__version__, machine=platform.machine(), device="cpu",
-                threads=torch.get_num_threads())  # fmt: skip
+    return dict(lfssd_nb=__version__, torch=torch.__version__, machine=platform.machine(), device=device.type,
+                device_name=devices.name(device), threads=torch.get_num_threads())  # fmt: skip

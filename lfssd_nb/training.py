@@ -48,12 +48,13 @@ def fit(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show:
     )
     memory_format = _memory_format(model)
     model.train().to(memory_format=memory_format)
+    network = torch.compile(model, dynamic=False) if recipe.compiled else model
     for _ in progress(range(recipe.epochs), f"training on {len(x)} images", show):
         order = torch.randperm(len(x), generator=generator).to(x.device)
         for chosen in order.split(recipe.batch_size)[: len(sizes)]:
             batch = augment(x[chosen], recipe.augmentation, generator)
-            with autocast(x.device):
-                logits = model(batch.contiguous(memory_format=memory_format))
+            with autocast(x.device, recipe.bfloat16):
+                logits = network(batch.contiguous(memory_format=memory_format))
             loss = F.cross_entropy(logits.float(), y[chosen], label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
@@ -108,12 +109,14 @@ def trained(
     seed: int = 0,
     index: Tensor | None = None,
     show: bool = True,
+    must_cache: bool = False,
 ) -> nn.Module:
     """A model trained on ``data.train_x[index]`` (default: all of D), from the cache if it is there.
 
     The cache key is a hash of the very training tensors, the architecture, the recipe, the seed,
     the kind of device and the code, so that a changed input is never served from an old file. A
-    damaged file is trained again and replaced; if it cannot be written, a warning says so.
+    damaged file is trained again and replaced; if it cannot be written, a warning says so, or
+    with ``must_cache`` an ``OSError``.
     """
     recipe = recipe or default_recipe(data, architecture)
     x, y = (data.train_x, data.train_y) if index is None else (data.train_x[index], data.train_y[index])
@@ -128,6 +131,8 @@ def trained(
     try:
         store.save(path, model.state_dict(), about)
     except OSError as error:  # a full disk must not cost the training
+        if must_cache:
+            raise
         warnings.warn(f"the trained model was not cached: {error}", stacklevel=2)
     return model
 

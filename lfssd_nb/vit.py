@@ -1,6 +1,7 @@
-"""Vision transformers: torchvision's ``VisionTransformer`` in three sizes.
+"""Vision transformers: torchvision's ``VisionTransformer`` in four sizes.
 
 * ``micro`` for 8x8 digits: 2x2 patches (16 tokens), 4 layers, width 64: 0.14 M parameters;
+* ``tiny`` for 32x32 CIFAR on a CPU: 4x4 patches (64 tokens), 4 layers, width 128: 0.5 M parameters;
 * ``small`` for 32x32 CIFAR: 4x4 patches (64 tokens), 6 layers, width 256: 3.2 M parameters;
 * ``vit_b_16``: ViT-B/16 at 224x224 with ImageNet weights, 85.8 M parameters. torchvision downloads
   the weights on first use; the images are enlarged inside the model, so that it takes any size.
@@ -16,6 +17,7 @@ from torchvision.models import VisionTransformer, ViT_B_16_Weights, vit_b_16
 
 SIZES = {
     "micro": dict(patch_size=2, num_layers=4, num_heads=4, hidden_dim=64, mlp_dim=128),
+    "tiny": dict(patch_size=4, num_layers=4, num_heads=4, hidden_dim=128, mlp_dim=256),
     "small": dict(patch_size=4, num_layers=6, num_heads=4, hidden_dim=256, mlp_dim=512),
 }
 

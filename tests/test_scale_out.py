@@ -65,7 +65,7 @@ def cluster(tmp_path_factory):
     distributed = pytest.importorskip("distributed", reason="needs Dask: pip install distributed")
     import dask
 
-    # LocalCluster gives up for good a killed worker that is not back in time; 15 s are short on a busy machine
+    # LocalCluster gives up a killed worker that is not back in 15 s: too few on a busy machine
     dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"})
     with limit(60):
         cluster = distributed.LocalCluster(

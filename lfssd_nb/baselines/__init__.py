@@ -11,5 +11,6 @@ from . import (  # isort: skip
     salun, l1_sparse, fisher_forgetting, jit, class_mask, adaptive, dampening_methods, ntk,
 )  # fmt: skip
 from .loop import descend
+from .memory import Memory
 from .registry import METHODS, Method, get, method
 from .task import NEEDS, Task, make

@@ -34,8 +34,9 @@ def alpha_at(ratio: Tensor, size: float) -> float:
 @method("ASSD", ["full", "labels"], source="Schoepf et al. 2024 (2402.10098)")
 def assd(model: nn.Module, task: Task, *, lam: float = 1.0, batch_size: int = 128) -> nn.Module:
     r"""SSD with :math:`\alpha` = percentile :math:`100 - \ln(1 + 100 N_f/N)` of the ratios; per sample."""
-    i_f = fisher(model, task.forget_x, task.forget_y, batch_size=batch_size)
-    i_d = fisher(model, task.full_x, task.full_y, batch_size=batch_size)
+    how = dict(reduction="sample", batch_size=batch_size)
+    i_f = fisher(model, task.forget_x, task.forget_y, **how)
+    i_d = task.memory.importance(fisher, model, task.full_x, task.full_y, **how)
     alpha = alpha_at(ratios(i_f, i_d), percentile_size(i_f.samples, i_d.samples))
     return dampen(model, i_f, i_d, alpha, lam)[0]
 
@@ -58,8 +59,9 @@ def xalfssd(
     """
     if not growth > 1:
         raise ValueError(f"growth must be above 1, or the share never grows; got {growth}")
-    i_f = sensitivity(model, task.forget_x, squared=False, batch_size=batch_size)
-    i_d = sensitivity(model, task.full_x, squared=False, batch_size=batch_size)
+    how = dict(squared=False, reduction="sample", batch_size=batch_size)
+    i_f = sensitivity(model, task.forget_x, **how)
+    i_d = task.memory.importance(sensitivity, model, task.full_x, **how)
     ratio, size = ratios(i_f, i_d), percentile_size(i_f.samples, i_d.samples)
     answers = logits(model, task.forget_x).argmax(1)
     last = max(lam, alpha_at(ratio, 100))  # ratios below lam are not dampened: the factor is 1

@@ -1,21 +1,32 @@
 """SSD and LFSSD as entries of the registry; the method itself is `lfssd_nb.unlearn`."""
 
-from torch import nn
+from collections.abc import Callable
+
+from torch import Tensor, nn
 
 from .. import unlearn
+from ..importance import fisher, sensitivity
 from .registry import method
 from .task import Task
 
 
-def _options(task: Task, alpha, scale, lam: float, reduction: str, batch_size: int | None) -> dict:
+def _dampened(
+    rule: Callable, estimate: Callable, model: nn.Module, task: Task, forget: tuple[Tensor, ...],
+    full: tuple[Tensor, ...], alpha, scale, lam: float, reduction: str, batch_size, forget_batch_size,
+) -> nn.Module:  # fmt: skip
     """``scale`` is the scale-free alpha' = alpha N_f / N; batch means take 64 at a time, as published."""
     if scale is not None:
         if alpha is not None:
             raise ValueError(f"give alpha or scale, not both (got alpha={alpha}, scale={scale})")
-        alpha = scale * len(task.full_x) / len(task.forget_x)
-    if batch_size is None and reduction == "batch":
-        batch_size = 64
-    return dict(alpha=alpha, lam=lam, reduction=reduction, batch_size=batch_size)
+        alpha = scale * len(full[0]) / len(forget[0])
+    if alpha is None and reduction == "batch":
+        raise ValueError(unlearn.NO_SCALE)
+    if batch_size is None:
+        batch_size = 64 if reduction == "batch" else 128
+    size = batch_size if forget_batch_size is None else forget_batch_size
+    i_f = estimate(model, *forget, reduction=reduction, batch_size=size)
+    i_d = task.memory.importance(estimate, model, *full, reduction=reduction, batch_size=batch_size)
+    return rule(model, i_f, i_d, alpha, lam).model
 
 
 @method("SSD", ["full", "labels"], source="Foster et al. 2023 (2308.07707)")
@@ -28,10 +39,12 @@ def ssd(
     lam: float = 1.0,
     reduction: str = "sample",
     batch_size: int | None = None,
+    forget_batch_size: int | None = None,
 ) -> nn.Module:
     """`unlearn.ssd`: dampen by the ratio of diagonal empirical Fishers."""
     forget, full = (task.forget_x, task.forget_y), (task.full_x, task.full_y)
-    return unlearn.ssd(model, forget, full, **_options(task, alpha, scale, lam, reduction, batch_size)).model
+    how = alpha, scale, lam, reduction, batch_size, forget_batch_size
+    return _dampened(unlearn.ssd, fisher, model, task, forget, full, *how)
 
 
 @method("LFSSD", ["full"], source="Foster et al. 2024 (2402.19308)")
@@ -44,7 +57,9 @@ def lfssd(
     lam: float = 1.0,
     reduction: str = "sample",
     batch_size: int | None = None,
+    forget_batch_size: int | None = None,
 ) -> nn.Module:
-    """`unlearn.lfssd`: dampen by the ratio of sensitivities; no labels, no loss."""
-    options = _options(task, alpha, scale, lam, reduction, batch_size)
-    return unlearn.lfssd(model, task.forget_x, task.full_x, **options).model
+    """`unlearn.lfssd`: dampen by the ratio of sensitivities; no labels, no loss. ``forget_batch_size``: of
+    D_f alone (published for random forgetting: 128, where D has 64)."""
+    how = alpha, scale, lam, reduction, batch_size, forget_batch_size
+    return _dampened(unlearn.lfssd, sensitivity, model, task, (task.forget_x,), (task.full_x,), *how)

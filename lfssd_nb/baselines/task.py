@@ -1,7 +1,7 @@
 """What an unlearning method may be given, and only what it says that it needs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
@@ -12,6 +12,7 @@ from ..models import Architecture, build
 from ..recipes import default_recipe
 from ..scenarios import Scenario, published_order
 from ..training import Recipe
+from .memory import Memory
 
 NONE = Augmentation()
 NEEDS = {
@@ -35,7 +36,8 @@ class Task:
     ``forget_x`` ``[N_f, ...]`` is always there. ``full_x`` is D in the order that batch-mean
     importances see: by class for class and sub-class forgetting, as published, else as stored.
     ``fresh(seed)`` builds an untrained network, ``retrain()`` a gold model. ``seed`` fixes whatever
-    a method draws.
+    a method draws. ``memory`` keeps I(D) for the next method; tasks on one model and one order of D may
+    share it.
     """
 
     forget_x: Tensor
@@ -49,6 +51,7 @@ class Task:
     retrain: Callable[[], nn.Module] | None = None
     augmentation: Augmentation = NONE
     seed: int = 0
+    memory: Memory = field(default_factory=Memory)
 
     def only(self, needs: frozenset[str], method: str) -> "Task":
         """The same task without what is not in ``needs``, so that a method cannot read more.
@@ -71,6 +74,7 @@ def make(
     architecture: Architecture,
     recipe: Recipe | None = None,
     seed: int = 0,
+    memory: Memory | None = None,
 ) -> Task:
     """The task with everything in it, for a data set and a scenario."""
     recipe = recipe or default_recipe(data, architecture)
@@ -83,4 +87,5 @@ def make(
         retrain=lambda: retrained(data, scenario, architecture, recipe, [seed], show=False)[0],
         augmentation=recipe.augmentation,
         seed=seed,
+        memory=memory or Memory(),
     )  # fmt: skip
