@@ -11,7 +11,7 @@ import sys
 import warnings
 from dataclasses import asdict
 
-from . import __version__, data, distributed, models, scenarios, store, unlearn
+from . import __version__, data, distributed, models, reproduce, scenarios, stages, store, unlearn
 from .experiment import compare
 from .models import Architecture
 from .training import default_recipe
@@ -73,14 +73,39 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--no-gold", action="store_true", help="skip the retrained model")
     p.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     p.add_argument("--json", metavar="OUT", help="write the result here instead of to standard output")
+    _reproduce_options(commands)
     main.epilog = p.format_help().replace("usage: ", "lfssd-nb forget\n\nusage: ", 1)
     return main
+
+
+def _reproduce_options(commands) -> None:
+    p = commands.add_parser(
+        "reproduce",
+        help="the published experiments on CIFAR and faces: a plan, then records; resumable",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    p.add_argument("--profile", default="paper", help=f"scale: {', '.join(stages.PROFILES)}")
+    names = ", ".join(stage.name for stage in stages.STAGES)
+    p.add_argument("--stages", nargs="+", metavar="STAGE", help=f"only these of {names}")
+    p.add_argument("--methods", nargs="+", metavar="METHOD", help="only these (nothing, retrain, lfssd, ...)")
+    p.add_argument("--seeds", nargs="+", type=int, help="training seeds, at least two (default: 0 1 2)")
+    p.add_argument("--targets", type=int, help="how many of each stage's targets")
+    p.add_argument("--images", type=int, help="train on a stratified sample of so many CIFAR images")
+    p.add_argument("--epochs", type=int, help="of every training (default: the recipe's)")
+    p.add_argument("--vit", help="micro, tiny, small (from scratch) or vit_b_16 (ImageNet weights)")
+    p.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
+    p.add_argument("--jobs", type=int, help="processes (default: all cores on a CPU, else 1)")
+    p.add_argument("--out", help="folder of the records (default: build/reproduce/PROFILE)")
+    p.add_argument("--plan", action="store_true", help="print the plan and stop")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns 0, or 2 after printing what is wrong with the input."""
     args = parser().parse_args(argv)
     try:
+        if args.command == "reproduce":
+            reproduce.main(args)
+            return 0
         with distributed.process_group() as rank:
             if rank:
                 warnings.simplefilter("ignore")  # rank 0 says the same

@@ -1,181 +1,217 @@
-"""The published experiments as data: `STAGES`, at the scale of a `Profile`, as runs of `runner`.
+"""``lfssd-nb reproduce``: the published experiments from nothing to tables, resumable, with a plan first.
 
->>> jobs = [job for job in jobs(PROFILES["paper"], device="cuda") if job.stage.data == "cifar100"]
->>> table = runner.run(runs(jobs[0], scales={}), "build/reproduce/paper")
-
-Settings and classes: the reference code of SSD (github if-loops/selective-synaptic-dampening) and, for
-LFSSD, its transcription in pedroandreou/supreme-unlearning.
+Everything lies in one folder: ``KEY.json`` for each finished record, and ``records.csv``, ``tuning.csv`` and
+``models.csv`` (one row a model: seconds, images a second, and the device's floor), written at the end and
+whenever the run is interrupted in a way that a program can notice.
 """
 
-from dataclasses import dataclass, replace
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 
+import joblib
+import pandas as pd
 import torch
 
-from .augment import Augmentation
-from .device import fast_bfloat16
-from .models import Architecture
-from .recipes import Recipe
-from .runner import Case, Run
+from . import baselines, data, runner, stages, store, tuning
+from . import device as devices
+from .models import build
+from .parallel import in_parallel, single_threaded
+from .stages import PROFILES, SCRATCH, STAGES, Job, Profile
+from .throughput import floor_rate, training_rate
+from .training import training_seconds
 
-FINE = ("69", "51", "2", "40", "71")  # rocket, mushroom, baby, lamp, sea
-COARSE = ("19", "4", "14", "5", "10")  # vehicles 2, fruit and vegetables, people, devices, natural scenes
-FACES = ("1", "10", "20", "30", "40")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One data set and scenario on one network. ``ssd``, ``lfssd``: the published alpha (None: there is
-    none); ``lam``: the published lambda. ``validation``: targets to tune on, none of them in ``targets``."""
-
-    data: str
-    kind: str
-    network: str
-    targets: tuple[str, ...]
-    validation: tuple[str, ...]
-    ssd: float | None
-    lfssd: float | None
-    lam: float = 1.0
-
-    @property
-    def name(self) -> str:
-        return f"{self.data}-{self.kind}-{self.network}"
+RECORD = 0.5  # passes over D that evaluating one record takes, in units of a training pass
+IMPORTANCES = 8  # those of D: three per sample at two passes each, two batch means
 
 
-_FINE = dict(targets=FINE, validation=("9", "30", "90"))
-_COARSE = dict(targets=COARSE, validation=("0", "7", "18"))
-_RANDOM = dict(targets=("{n}@0", "{n}@1", "{n}@2"), validation=("{n}@7", "{n}@8", "{n}@9"))
-STAGES = (
-    Stage("cifar100", "class", "resnet18", **_FINE, ssd=10, lfssd=10),
-    Stage("cifar20", "class", "resnet18", **_COARSE, ssd=10, lfssd=5),
-    Stage("cifar20", "subclass", "resnet18", **_FINE, ssd=10, lfssd=10),
-    Stage("cifar10", "random", "resnet18", **_RANDOM, ssd=10, lfssd=3.5),
-    Stage("pins", "class", "resnet18", FACES, ("5", "15", "25"), ssd=50, lfssd=None, lam=0.1),
-    Stage("olivetti", "class", "resnet18", ("1", "10", "20", "30", "39"), ("5", "15", "25"), 50, None, 0.1),
-    Stage("cifar100", "class", "vit", **_FINE, ssd=5, lfssd=10),
-    Stage("cifar20", "class", "vit", **_COARSE, ssd=5, lfssd=5),
-    Stage("cifar20", "subclass", "vit", **_FINE, ssd=25, lfssd=10),
-    Stage("cifar10", "random", "vit", **_RANDOM, ssd=10, lfssd=3.5),
-)
-BASELINES = (
-    "finetune", "gradient_ascent", "neggrad_plus", "random_labels", "bad_teacher", "unsir", "scrub", "salun",
-    "l1_sparse", "fisher_forgetting", "jit", "class_mask", "random_weights",
-)  # fmt: skip
+def chosen(profile: Profile, names: Sequence[str] | None, device: str) -> list[Job]:
+    """The stages by name (None: all that can run here). Prints which cannot, and what takes their place.
 
-
-@dataclass(frozen=True)
-class Profile:
-    """A scale to run at. ``images``: of the 50,000 (None: all); ``n_random``: how many to forget of them.
-    ``n_targets``: of a stage, by its name (default: all). ``baselines`` run on the first ``baseline_seeds`` of ``seeds``.
+    Raises ``ValueError`` for a name that does not exist.
     """
-
-    width: int
-    vit: str
-    images: int | None
-    n_random: int
-    recipes: dict[tuple[str, str], Recipe]
-    n_targets: dict[str, int]
-    seeds: tuple[int, ...] = (0, 1, 2)
-    baselines: tuple[str, ...] = BASELINES
-    baseline_seeds: int = 3
-
-    def recipe(self, stage: Stage) -> Recipe:
-        """How to train on the data of a stage; ``("*", network)`` where it is not named."""
-        return self.recipes.get((stage.data, stage.network)) or self.recipes["*", stage.network]
-
-
-CROP = Augmentation(shift=4, flip=True)
-# One-cycle in place of the 20 to 200 epochs of step decay of the reference code.
-_RESNET = Recipe(30, 0.2, 256, 5e-4, augmentation=CROP)
-_FACES = Recipe(60, 0.05, 16, 5e-4)  # eight images a person: flips and shifts made it worse (measured)
-_PRETRAINED = Recipe(8, 1e-4, 64, 0.05, "adamw", augmentation=CROP)  # 8, 9, 8 epochs on CIFAR-10, 20, 100
-_SCRATCH = Recipe(60, 1e-3, 128, 0.05, "adamw", augmentation=CROP)
-PROFILES = {
-    "paper": Profile(
-        64, "vit_b_16", None, 100,
-        {
-            ("*", "resnet18"): _RESNET, ("cifar10", "resnet18"): replace(_RESNET, epochs=20),
-            ("cifar20", "resnet18"): replace(_RESNET, epochs=20), ("pins", "resnet18"): _RESNET,
-            ("olivetti", "resnet18"): _FACES,
-            ("*", "vit"): _PRETRAINED, ("cifar20", "vit"): replace(_PRETRAINED, epochs=9),
-        },
-        {},
-    ),
-    "small": Profile(
-        16, "tiny", 10_000, 20,
-        {
-            ("*", "resnet18"): Recipe(8, 0.1, 64, 5e-4, augmentation=CROP),
-            ("olivetti", "resnet18"): _FACES,
-            ("*", "vit"): Recipe(15, 1e-3, 64, 0.05, "adamw", augmentation=CROP),
-        },
-        {
-            "cifar20-class-resnet18": 2, "cifar20-subclass-resnet18": 2, "cifar10-random-resnet18": 1,
-            "olivetti-class-resnet18": 2, "cifar100-class-vit": 1, "cifar20-class-vit": 1,
-            "cifar20-subclass-vit": 1, "cifar10-random-vit": 1,
-        },
-        baselines=("finetune", "random_labels", "jit", "class_mask"),
-        baseline_seeds=1,
-    ),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Job:
-    """A stage at the scale of a profile on a device."""
-
-    stage: Stage
-    profile: Profile
-    device: str = "cpu"
-
-    @property
-    def architecture(self) -> Architecture:
-        if self.stage.network == "vit":
-            return Architecture("vit", size=self.profile.vit)
-        return Architecture("resnet18", self.profile.width)
-
-    def case(self, target: str, seed: int) -> Case:
-        """One target, given as in `Stage`, and one training seed."""
-        images = self.profile.images if self.stage.data.startswith("cifar") else None
-        target = target.format(n=self.profile.n_random)
-        recipe = replace(self.profile.recipe(self.stage), bfloat16=fast_bfloat16(torch.device(self.device)))
-        return Case(
-            self.stage.data, self.architecture, self.stage.kind, target, seed, self.profile.seeds, images,
-            recipe, self.device,
-        )  # fmt: skip
-
-    def cases(self) -> list[Case]:
-        targets = self.stage.targets[: self.profile.n_targets.get(self.stage.name)]
-        return [self.case(target, seed) for seed in self.profile.seeds for target in targets]
-
-
-def jobs(profile: Profile, device: str = "cpu") -> list[Job]:
-    """Every stage that is defined for a profile, in the order of `STAGES`."""
-    return [Job(stage, profile, device) for stage in STAGES]
-
-
-def published(stage: Stage, method: str) -> dict | None:
-    """The published settings as the reference code runs them: batch means of 64 with D in its order, and of
-    128 for a random forget set. None where there are none."""
-    alpha = getattr(stage, method)
-    if alpha is None:
-        return None
-    settings = dict(alpha=float(alpha), lam=stage.lam, reduction="batch", batch_size=64)
-    return settings | ({"forget_batch_size": 128} if stage.kind == "random" else {})
-
-
-def runs(job: Job, scales: dict[str, float], methods: tuple[str, ...] | None = None) -> list[Run]:
-    """The runs of a job, case by case. ``scales``: a tuned alpha' for ``"ssd"`` and ``"lfssd"``
-    (`tuning.tuned`); ``methods``: only these."""
+    known = [stage.name for stage in STAGES]
+    for name in names or ():
+        if name not in known:
+            raise ValueError(f"unknown stage {name!r}; choose from {', '.join(known)}")
+    wanted = [stage for stage in STAGES if names is None or stage.name in names]
+    if names is None:  # the faces that the study used where you have them, else those of scikit-learn
+        mine = (data.data_root() / "pins").is_dir() or (data.data_root() / "pins.npz").exists()
+        wanted = [stage for stage in wanted if stage.data != ("olivetti" if mine else "pins")]
     found = []
-    for case in job.cases():
-        entries = [("nothing", "", {}), ("retrain", "", {})]
-        for name in ("lfssd", "ssd"):
-            if settings := published(job.stage, name):
-                entries.append((name, "published", settings))
-            if name in scales:
-                entries.append((name, "tuned", {"scale": scales[name]}))
-            entries.append((name, "default", {}))
-        entries += [("assd", "default", {}), ("xalfssd", "default", {})]
-        if case.seed in job.profile.seeds[: job.profile.baseline_seeds]:
-            entries += [(name, "published", {}) for name in job.profile.baselines]
-        found += [Run(case, *each) for each in entries if methods is None or each[0] in methods]
+    for stage in wanted:
+        job = Job(stage, profile, device)
+        try:
+            if profile.vit == "vit_b_16" and stage.network == "vit":
+                job = _pretrained_or_scratch(job)
+            runner.setting(job.cases()[0])
+        except (ConnectionError, FileNotFoundError) as error:
+            print(f"{stage.name} is left out: {error}", file=sys.stderr)
+            continue
+        found.append(job)
     return found
+
+
+def _pretrained_or_scratch(job: Job) -> Job:
+    d, _ = runner.setting(job.cases()[0])
+    try:
+        build(job.architecture, d)
+        return job
+    except ConnectionError as error:
+        print(f"{job.stage.name}: {error}; a ViT trained from scratch takes its place", file=sys.stderr)
+        recipes = job.profile.recipes | {(job.stage.data, "vit"): SCRATCH}
+        return replace(job, profile=replace(job.profile, vit="small", recipes=recipes))
+
+
+def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_jobs: int) -> pd.DataFrame:
+    """What each stage still has to do and about how long that takes on ``n_jobs`` workers: models that the
+    cache lacks, records that ``folder`` lacks. Training is measured on this device (``rate`` and ``floor``,
+    in images a second), the rest counted in training passes. What two stages share counts in the first.
+    """
+    rows, seen = [], set()
+    for job in jobs:
+        rates, n = rates_of(job, folder), len(runner.setting(job.cases()[0])[0].train_y)
+        runs = [run for run in stages.runs(job, {}, methods) if not runner.record(folder, run).exists()]
+        models = {name: each for name, each in runner.models(runs).items() if name not in seen}
+        models = [each for each in models.values() if pd.isna(_trained(*each)[1])]
+        passes = RECORD * len(runs) + IMPORTANCES * len({run.case.importances for run in runs} - seen)
+        for run in runs:
+            if run.method in job.profile.baselines:
+                passes += baselines.get(run.method).defaults.get("epochs", 0)
+        seen |= runner.models(runs).keys() | {run.case.importances for run in runs}
+        minutes = [sum(_trained(*each)[0] for each in models), passes * n]
+        minutes = [images / rates["rate"] / n_jobs / 60 for images in minutes]
+        rows.append(
+            dict(stage=job.stage.name, models=len(models), records=len(runs), **rates)
+            | dict(training_minutes=minutes[0], unlearning_minutes=minutes[1])
+        )
+    return pd.DataFrame(rows)
+
+
+def _trained(case: runner.Case, seed: int, gold: bool) -> tuple[int, float]:
+    """Images that training a model reads, and the seconds that it took (NaN: not in the cache)."""
+    d, scenario = runner.setting(case)
+    index = scenario.retain if gold else None
+    with single_threaded():  # as it is trained
+        seconds = training_seconds(d, case.architecture, case.recipe, seed, index)
+    return len(scenario.retain if gold else d.train_y) * case.recipe.epochs, seconds
+
+
+def rates_of(job: Job, folder: Path) -> dict[str, float]:
+    """``rate`` of training as it will be done and the ``floor``, in images a second; on CUDA also those of
+    compiled training. Measured once a folder and device."""
+    d, _ = runner.setting(job.cases()[0])
+    with single_threaded():
+        job = replace(job, compiled=False)
+        about = [str(d.train_x.shape), len(d.classes), asdict(job.architecture), asdict(job.recipe)]
+        path = folder / f"rates-{runner.key([about, runner.versions(d.device)])}.json"
+        if not path.exists():
+            rates = {"rate": training_rate(d, job.architecture, job.recipe)[0]}
+            rates["floor"] = floor_rate(d, job.architecture, job.recipe)
+            if d.device.type == "cuda":
+                compiled = training_rate(d, job.architecture, replace(job.recipe, compiled=True))
+                rates |= dict(zip(("compiled_rate", "compiling_seconds"), compiled, strict=True))
+            store.write(path, json.dumps({k: round(v, 1) for k, v in rates.items()}).encode())
+    return json.loads(path.read_text())
+
+
+def compiled_where_it_pays(job: Job, folder: Path) -> Job:
+    """Compiled if that saves a training more seconds than compiling takes; on CUDA alone."""
+    rates = rates_of(job, folder)
+    if "compiled_rate" not in rates:
+        return job
+    images = _trained(job.cases()[0], job.profile.seeds[0], False)[0]
+    saved = images / rates["rate"] - images / rates["compiled_rate"]
+    return replace(job, compiled=saved > rates["compiling_seconds"])
+
+
+def run(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_jobs: int | None) -> pd.DataFrame:
+    """Trains, tunes, unlearns and measures what ``folder`` lacks; returns the records of all jobs."""
+    try:
+        runner.train([run for job in jobs for run in stages.runs(job, {}, methods)], n_jobs)
+        in_parallel(tuning.run, [(job.tuning(), folder) for job in jobs], n_jobs, "tuning")
+        return runner.run(_runs(jobs, methods, folder), folder, n_jobs)
+    finally:
+        collect(jobs, methods, folder)
+
+
+def _runs(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) -> list[runner.Run]:
+    """All runs of the jobs whose tuning is finished."""
+    ready = [job for job in jobs if runner.record(folder, job.tuning()).exists()]
+    scales = [tuning.best(tuning.run(job.tuning(), folder)) for job in ready]
+    return [run for job, scale in zip(ready, scales, strict=True) for run in stages.runs(job, scale, methods)]
+
+
+def collect(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) -> None:
+    """Writes the tables of what is finished."""
+    done = [job for job in jobs if runner.record(folder, job.tuning()).exists()]
+    tuned = [tuning.run(job.tuning(), folder).assign(stage=job.stage.name) for job in done]
+    tables = {
+        "records": runner.load(folder, _runs(jobs, methods, folder)),
+        "tuning": pd.concat(tuned) if tuned else pd.DataFrame(),
+        "models": pd.DataFrame(_models_of(jobs, folder)),
+    }
+    for name, table in tables.items():
+        store.write(folder / f"{name}.csv", table.round(5).to_csv(index=False).encode())
+
+
+def _models_of(jobs: Sequence[Job], folder: Path) -> Iterator[dict]:
+    """A row for every trained model; what two stages share stands once."""
+    seen = set()
+    for job in jobs:
+        models = runner.models(stages.runs(job, {}, ("nothing",)))
+        for name, (case, seed, gold) in models.items():
+            images, seconds = _trained(case, seed, gold)
+            if name in seen or pd.isna(seconds):
+                continue
+            seen.add(name)
+            d, _ = runner.setting(case)
+            yield (
+                dict(stage=job.stage.name, data=case.data, seed=seed, gold_of=case.target if gold else "")
+                | asdict(case.architecture)
+                | dict(images=images, seconds=seconds, rate=images / seconds, source=d.source)
+                | {"floor": rates_of(job, folder)["floor"]}
+                | runner.versions(d.device)
+                | {"recipe": json.dumps(asdict(case.recipe))}
+            )
+
+
+def profile(name: str, **changes) -> Profile:
+    """A profile by name with changes: ``images``, ``epochs``, ``seeds``, ``targets`` (how many), ``vit``
+    (a size). Raises ``ValueError`` for an unknown name."""
+    if name not in PROFILES:
+        raise ValueError(f"unknown profile {name!r}; choose one of {', '.join(PROFILES)}")
+    found = PROFILES[name]
+    if (epochs := changes.get("epochs")) is not None:
+        found = replace(found, recipes={k: replace(v, epochs=epochs) for k, v in found.recipes.items()})
+    if (images := changes.get("images")) is not None:
+        found = replace(found, images=images)
+    if seeds := changes.get("seeds"):
+        found = replace(found, seeds=tuple(seeds))
+    if (n := changes.get("targets")) is not None:
+        found = replace(found, n_targets={stage.name: n for stage in STAGES})
+    if (size := changes.get("vit")) is not None:
+        recipes = found.recipes if size == found.vit else found.recipes | {("*", "vit"): SCRATCH}
+        found = replace(found, vit=size, recipes=recipes)
+    return found
+
+
+def main(args) -> None:
+    """The command with its options, see ``lfssd-nb reproduce --help``."""
+    for method in args.methods or ():
+        baselines.get(method)
+    scale = profile(args.profile, images=args.images, epochs=args.epochs, seeds=args.seeds,
+                    targets=args.targets, vit=args.vit)  # fmt: skip
+    device = str(args.device or devices.best())
+    folder = Path(args.out or f"build/reproduce/{args.profile}").absolute()
+    n_jobs = args.jobs or (joblib.cpu_count() if device == "cpu" else 1)
+    jobs = [compiled_where_it_pays(job, folder) for job in chosen(scale, args.stages, device)]
+    table = plan(jobs, args.methods, folder, n_jobs)
+    print(table.round(1).to_string(index=False))
+    total = table[["training_minutes", "unlearning_minutes"]].to_numpy().sum()
+    print(f"about {total:.0f} minutes on {n_jobs} worker(s) of {devices.name(torch.device(device))}")
+    if not args.plan:
+        run(jobs, args.methods, folder, n_jobs)
+        print(f"records.csv, tuning.csv and models.csv are in {folder}")

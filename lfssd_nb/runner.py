@@ -132,7 +132,7 @@ def resume(jobs: Sequence, folder: str | Path, compute: Callable, n_jobs: int | 
     todo = [each for each in jobs if not record(folder, each).exists()]
     if not todo:
         return
-    in_parallel(_train, _models(todo), n_jobs, "models")
+    train(todo, n_jobs)
     batches = {}
     for each in todo:
         batches.setdefault(by(each), []).append(each)
@@ -142,6 +142,12 @@ def resume(jobs: Sequence, folder: str | Path, compute: Callable, n_jobs: int | 
             f"{lost} of {len(todo)} records are not in {folder} though they were computed: choose a "
             "folder on a file system that all workers see, or start again if this one is only slow"
         )
+
+
+def train(jobs: Sequence, n_jobs: int | None = None) -> None:
+    """Trains the original and gold models of all ``jobs`` that the cache lacks. Raises ``OSError`` when one
+    cannot be kept, as on a full disk."""
+    in_parallel(_train, list(models(jobs).values()), n_jobs, "models")
 
 
 def load(folder: str | Path, runs: Sequence[Run]) -> pd.DataFrame:
@@ -156,14 +162,14 @@ def record(folder: str | Path, job) -> Path:
     return Path(folder) / f"{job.key}.json"
 
 
-def _models(runs: Sequence[Run]) -> list[tuple]:
-    """(case, seed, gold?) of every model that the runs need, each once."""
+def models(runs: Sequence) -> dict[tuple, tuple[Case, int, bool]]:
+    """(case, seed, gold?) of every model that the runs need, by what decides it: each once."""
     wanted = {}
     for case in dict.fromkeys(each.case for each in runs):
-        wanted[case.training(case.seed)] = (case, case.seed, False)
+        wanted[case.training(case.seed), None] = (case, case.seed, False)
         for seed in (case.seed, *case.gold_seeds):
-            wanted[case.training(seed), case.kind, case.target] = (case, seed, True)
-    return list(wanted.values())
+            wanted[case.training(seed), (case.kind, case.target)] = (case, seed, True)
+    return wanted
 
 
 @lru_cache(4)

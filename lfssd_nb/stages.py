@@ -1,0 +1,188 @@
+"""The published experiments as data: `STAGES`, at the scale of a `Profile`, as runs.
+
+>>> job = Job(STAGES[0], PROFILES["paper"], "cuda")
+>>> table = runner.run(runs(job, scales={"lfssd": 0.4}), "records")
+
+Settings and classes: the reference code of SSD (github if-loops/selective-synaptic-dampening) and, for
+LFSSD, its transcription in pedroandreou/supreme-unlearning.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from .augment import Augmentation
+from .device import fast_bfloat16
+from .models import Architecture
+from .recipes import Recipe
+from .runner import Case, Run
+from .tuning import Tuning
+
+FINE = ("69", "51", "2", "40", "71")  # rocket, mushroom, baby, lamp, sea
+COARSE = ("19", "4", "14", "5", "10")  # vehicles 2, fruit and vegetables, people, devices, natural scenes
+FACES = ("1", "10", "20", "30", "40")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One data set and scenario on one network. ``ssd``, ``lfssd``: the published alpha (None: there is
+    none); ``lam``: the published lambda. ``validation``: targets to tune on, none of them in ``targets``."""
+
+    data: str
+    kind: str
+    network: str
+    targets: tuple[str, ...]
+    validation: tuple[str, ...]
+    ssd: float | None
+    lfssd: float | None
+    lam: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.data}-{self.kind}-{self.network}"
+
+
+_FINE = dict(targets=FINE, validation=("9", "30", "90"))
+_COARSE = dict(targets=COARSE, validation=("0", "7", "18"))
+_RANDOM = dict(targets=("{n}@0", "{n}@1", "{n}@2"), validation=("{n}@7", "{n}@8", "{n}@9"))
+STAGES = (
+    Stage("cifar100", "class", "resnet18", **_FINE, ssd=10, lfssd=10),
+    Stage("cifar20", "class", "resnet18", **_COARSE, ssd=10, lfssd=5),
+    Stage("cifar20", "subclass", "resnet18", **_FINE, ssd=10, lfssd=10),
+    Stage("cifar10", "random", "resnet18", **_RANDOM, ssd=10, lfssd=3.5),
+    Stage("pins", "class", "resnet18", FACES, ("5", "15", "25"), ssd=50, lfssd=None, lam=0.1),
+    Stage("olivetti", "class", "resnet18", ("1", "10", "20", "30", "39"), ("5", "15", "25"), 50, None, 0.1),
+    Stage("cifar100", "class", "vit", **_FINE, ssd=5, lfssd=10),
+    Stage("cifar20", "class", "vit", **_COARSE, ssd=5, lfssd=5),
+    Stage("cifar20", "subclass", "vit", **_FINE, ssd=25, lfssd=10),
+    Stage("cifar10", "random", "vit", **_RANDOM, ssd=10, lfssd=3.5),
+)
+BASELINES = (
+    "finetune", "gradient_ascent", "neggrad_plus", "random_labels", "bad_teacher", "unsir", "scrub", "salun",
+    "l1_sparse", "fisher_forgetting", "jit", "class_mask", "random_weights",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A scale to run at. ``images``: of the 50,000 (None: all); ``n_random``: how many to forget of them.
+    ``n_targets``: of a stage, by its name (default: all). ``baselines`` run on the first ``baseline_seeds``
+    of ``seeds``.
+    """
+
+    width: int
+    vit: str
+    images: int | None
+    n_random: int
+    recipes: dict[tuple[str, str], Recipe]
+    n_targets: dict[str, int]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    baselines: tuple[str, ...] = BASELINES
+    baseline_seeds: int = 3
+
+    def recipe(self, stage: Stage) -> Recipe:
+        """How to train on the data of a stage; ``("*", network)`` where it is not named."""
+        return self.recipes.get((stage.data, stage.network)) or self.recipes["*", stage.network]
+
+
+CROP = Augmentation(shift=4, flip=True)
+# One-cycle in place of the 20 to 200 epochs of step decay of the reference code.
+_RESNET = Recipe(30, 0.2, 256, 5e-4, augmentation=CROP)
+_FACES = Recipe(60, 0.05, 16, 5e-4)  # eight images a person: flips and shifts made it worse (measured)
+_PRETRAINED = Recipe(8, 1e-4, 64, 0.05, "adamw", augmentation=CROP)  # 8, 9, 8 epochs on CIFAR-10, 20, 100
+SCRATCH = Recipe(60, 1e-3, 128, 0.05, "adamw", augmentation=CROP)
+PROFILES = {
+    "paper": Profile(
+        64, "vit_b_16", None, 100,
+        {
+            ("*", "resnet18"): _RESNET, ("cifar10", "resnet18"): replace(_RESNET, epochs=20),
+            ("cifar20", "resnet18"): replace(_RESNET, epochs=20), ("pins", "resnet18"): _RESNET,
+            ("olivetti", "resnet18"): _FACES,
+            ("*", "vit"): _PRETRAINED, ("cifar20", "vit"): replace(_PRETRAINED, epochs=9),
+        },
+        {},
+    ),
+    "small": Profile(
+        16, "tiny", 10_000, 20,
+        {
+            ("*", "resnet18"): Recipe(8, 0.1, 64, 5e-4, augmentation=CROP),
+            ("olivetti", "resnet18"): _FACES,
+            ("*", "vit"): Recipe(15, 1e-3, 64, 0.05, "adamw", augmentation=CROP),
+        },
+        {
+            "cifar20-class-resnet18": 2, "cifar20-subclass-resnet18": 2, "cifar10-random-resnet18": 1,
+            "olivetti-class-resnet18": 2, "cifar100-class-vit": 1, "cifar20-class-vit": 1,
+            "cifar20-subclass-vit": 1, "cifar10-random-vit": 1,
+        },
+        baselines=("finetune", "random_labels", "jit", "class_mask"),
+        baseline_seeds=1,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage at the scale of a profile on a device, with training compiled or not."""
+
+    stage: Stage
+    profile: Profile
+    device: str = "cpu"
+    compiled: bool = False
+
+    @property
+    def architecture(self) -> Architecture:
+        if self.stage.network == "vit":
+            return Architecture("vit", size=self.profile.vit)
+        return Architecture("resnet18", self.profile.width)
+
+    @property
+    def recipe(self) -> Recipe:
+        """In bfloat16 where the device is fast at it."""
+        fast = fast_bfloat16(torch.device(self.device))
+        return replace(self.profile.recipe(self.stage), bfloat16=fast, compiled=self.compiled)
+
+    def case(self, target: str, seed: int) -> Case:
+        """One target, given as in `Stage`, and one training seed."""
+        images = self.profile.images if self.stage.data.startswith("cifar") else None
+        target = target.format(n=self.profile.n_random)
+        return Case(
+            self.stage.data, self.architecture, self.stage.kind, target, seed, self.profile.seeds, images,
+            self.recipe, self.device,
+        )  # fmt: skip
+
+    def tuning(self) -> Tuning:
+        """The original of the first seed, on the stage's validation targets."""
+        return Tuning(tuple(self.case(target, self.profile.seeds[0]) for target in self.stage.validation))
+
+    def cases(self) -> list[Case]:
+        targets = self.stage.targets[: self.profile.n_targets.get(self.stage.name)]
+        return [self.case(target, seed) for seed in self.profile.seeds for target in targets]
+
+
+def published(stage: Stage, method: str) -> dict | None:
+    """The published settings as the reference code runs them: batch means of 64 with D in its order, and of
+    128 for a random forget set. None where there are none."""
+    alpha = getattr(stage, method)
+    if alpha is None:
+        return None
+    settings = dict(alpha=float(alpha), lam=stage.lam, reduction="batch", batch_size=64)
+    return settings | ({"forget_batch_size": 128} if stage.kind == "random" else {})
+
+
+def runs(job: Job, scales: dict[str, float], methods: tuple[str, ...] | None = None) -> list[Run]:
+    """The runs of a job, case by case. ``scales``: a tuned alpha' for ``"ssd"`` and ``"lfssd"``
+    (`tuning.tuned`); ``methods``: only these."""
+    found = []
+    for case in job.cases():
+        entries = [("nothing", "", {}), ("retrain", "", {})]
+        for name in ("lfssd", "ssd"):
+            if settings := published(job.stage, name):
+                entries.append((name, "published", settings))
+            if name in scales:
+                entries.append((name, "tuned", {"scale": scales[name]}))
+            entries.append((name, "default", {}))
+        entries += [("assd", "default", {}), ("xalfssd", "default", {})]
+        if case.seed in job.profile.seeds[: job.profile.baseline_seeds]:
+            entries += [(name, "published", {}) for name in job.profile.baselines]
+        found += [Run(case, *each) for each in entries if methods is None or each[0] in methods]
+    return found
