@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from .augment import Augmentation
+from .baselines import METHODS
 from .device import fast_bfloat16
 from .models import Architecture
 from .recipes import Recipe
@@ -183,6 +184,7 @@ def runs(job: Job, scales: dict[str, float], methods: tuple[str, ...] | None = N
             entries.append((name, "default", {}))
         entries += [("assd", "default", {}), ("xalfssd", "default", {})]
         if case.seed in job.profile.seeds[: job.profile.baseline_seeds]:
-            entries += [(name, "published", {}) for name in job.profile.baselines]
+            fitting = [name for name in job.profile.baselines if case.kind in METHODS[name].kinds]
+            entries += [(name, "published", {}) for name in fitting]
         found += [Run(case, *each) for each in entries if methods is None or each[0] in methods]
     return found
