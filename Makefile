@@ -10,7 +10,7 @@ export LFSSD_CACHE ?= $(CURDIR)/build/cache
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile
 run test notebooks: export OMP_NUM_THREADS := 1
 
-.PHONY: run test lab bench study notebooks clean
+.PHONY: run test lab bench study reproduce notebooks clean
 
 run: .venv/.ready
 	$(BIN)/python scripts/notebooks.py run
@@ -31,6 +31,14 @@ bench: .venv/.ready
 # The records behind notebooks 04 to 07 and 09: under two hours on two cores, resumable (make study JOBS=16).
 study: .venv/.ready
 	$(BIN)/python scripts/study.py $(if $(JOBS),--jobs $(JOBS))
+
+# The published experiments on CIFAR and faces: a plan, then hours on a GPU; resumable. Without one:
+# make reproduce PROFILE=small OPTIONS="--stages cifar100-class-resnet18". Notebook 13 reads the tables.
+PROFILE ?= paper
+reproduce: .venv/.ready
+	$(BIN)/lfssd-nb reproduce --profile $(PROFILE) $(OPTIONS) --out build/reproduce/$(PROFILE)
+	mkdir -p notebooks/records/reproduction/$(PROFILE)
+	cp build/reproduce/$(PROFILE)/*.csv notebooks/records/reproduction/$(PROFILE)/
 
 # Writes the committed .ipynb anew from notebooks/text/*.md, outputs included.
 notebooks: .venv/.ready

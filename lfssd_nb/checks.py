@@ -150,6 +150,24 @@ def two_sided(answer: Callable[[Tensor, Tensor], float]) -> None:
     print("two_sided: right")
 
 
+def partial_batch(answer: Callable[[Tensor, int], Tensor]) -> None:
+    """Exercise 13: ``answer(g, size)`` returns LFSSD's published importance |mean over a batch|, averaged
+    over batches, from per-sample gradients ``g [N, P]`` in the order of D."""
+    g = torch.tensor([[1.0, 4.0], [1.0, -4.0], [3.0, 2.0], [3.0, -2.0], [9.0, 9.0]], dtype=torch.float64)
+    one = torch.as_tensor(answer(g, 1), dtype=torch.float64)
+    _expect(torch.allclose(one, g.abs().mean(0)), "batches of one give the per-sample importance, mean |g|")
+    all_ = torch.as_tensor(answer(g, 5), dtype=torch.float64)
+    _expect(torch.allclose(all_, g.mean(0).abs()), "one batch gives |mean of g|: average before taking |.|")
+    found = torch.as_tensor(answer(g, 2), dtype=torch.float64)
+    fair = torch.tensor([17 / 5, 9 / 5]).double()
+    _expect(
+        not torch.allclose(found, fair), "the reference code weighs the last, smaller batch like a full one"
+    )
+    exact = torch.tensor([13 / 3, 3.0]).double()
+    _expect(torch.allclose(found, exact), f"three batches: (1 + 3 + 9) / 3 and (0 + 0 + 9) / 3; got {found}")
+    print("partial_batch: right")
+
+
 def networks(answer: Callable[[Tensor, list[float]], int]) -> None:
     """Exercise 09: ``answer(ratios, alphas)`` returns how many different networks a sweep over ``alphas``
     makes at lambda = 1, given I(D_f) / I(D) of every weight."""

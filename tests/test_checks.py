@@ -1,6 +1,7 @@
-"""The exercise of notebook 09: a right answer passes, each usual slip gets the hint that names it."""
+"""The exercises of notebooks 09 and 13: a right answer passes, each usual slip gets the hint that names it."""
 
 import pytest
+import torch
 
 from lfssd_nb import checks
 
@@ -28,3 +29,26 @@ def test_a_right_answer_passes(capsys):
 def test_a_slip_gets_its_hint(wrong, hint):
     with pytest.raises(AssertionError, match=hint):
         checks.networks(wrong)
+
+
+def batches(g, size):
+    return torch.stack([part.mean(0).abs() for part in g.split(size)])
+
+
+def test_the_published_importance_passes(capsys):
+    checks.partial_batch(lambda g, size: batches(g, size).mean(0))
+    assert capsys.readouterr().out == "partial_batch: right\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (lambda g, size: g.mean(0).abs(), "batches of one"),
+        (lambda g, size: g.abs().mean(0), "average before taking"),
+        (lambda g, size: sum(len(p) * p.mean(0).abs() for p in g.split(size)) / len(g), "like a full one"),
+        (lambda g, size: batches(g, size).sum(0) / (len(g) // size), "three batches"),
+    ],
+)
+def test_a_slip_in_the_published_importance_gets_its_hint(wrong, hint):
+    with pytest.raises(AssertionError, match=hint):
+        checks.partial_batch(wrong)
