@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .data import Dataset
+from .records import mean_and_interval
 
 # Okabe-Ito colours of rising brightness, each with a hatch of its own
 STYLES = {
@@ -100,4 +101,21 @@ def layer_shares(reports: Mapping[str, pd.DataFrame], title: str = "") -> Figure
     ax.set_xticks(range(len(report)), report["parameter"], rotation=90, fontsize=7)
     ax.set(ylabel="selected weights (%)", title=title)
     ax.legend()
+    return figure
+
+
+def strips(table: pd.DataFrame, columns: Mapping[str, str], by: str = "label") -> Figure:
+    """One row for each value of ``by``, one panel for each column (named by its axis label): every case as a
+    grey tick, their mean and its 95 % interval (`records.mean_and_interval`)."""
+    names = list(dict.fromkeys(table[by]))
+    size = (5.2 * len(columns), 0.36 * len(names) + 1.1)
+    figure, axes = plt.subplots(1, len(columns), figsize=size, sharey=True, squeeze=False)
+    rows = table[by].map(names.index)
+    for ax, (column, label) in zip(axes.flat, columns.items(), strict=True):
+        found = mean_and_interval(table, [by], column)
+        ax.plot(table[column], rows, "|", color="0.6", ms=9)
+        ax.errorbar(found["mean"], range(len(names)), xerr=found.half, fmt="o", color="#0072B2", ms=6)
+        ax.set(xlabel=label)
+    axes[0, 0].set_yticks(range(len(names)), names)
+    axes[0, 0].invert_yaxis()
     return figure

@@ -1,4 +1,4 @@
-"""The exercises of notebooks 09 and 13: a right answer passes, each usual slip gets the hint that names it."""
+"""Exercises 09 and 13: a right answer passes, each usual slip gets the hint that names it."""
 
 import pytest
 import torch
