@@ -193,7 +193,8 @@ def profile(name: str, **changes) -> Profile:
     if (n := changes.get("targets")) is not None:
         found = replace(found, n_targets={stage.name: n for stage in STAGES})
     if (size := changes.get("vit")) is not None:
-        recipes = found.recipes if size == found.vit else found.recipes | {("*", "vit"): SCRATCH}
+        recipes = {k: v for k, v in found.recipes.items() if size == found.vit or k[1] != "vit"}
+        recipes = {("*", "vit"): SCRATCH} | recipes
         found = replace(found, vit=size, recipes=recipes)
     return found
 
