@@ -1,0 +1,356 @@
+"""The published experiments: the right settings, a plan first, nothing twice, nothing lost."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+from test_runner import kill_group, state
+
+from lfssd_nb import (
+    baselines,
+    cli,
+    data,
+    importance,
+    models,
+    reproduce,
+    runner,
+    scenarios,
+    stages,
+    training,
+    tuning,
+)
+from lfssd_nb.baselines.memory import Memory
+from lfssd_nb.models import Architecture
+from lfssd_nb.recipes import Recipe
+from lfssd_nb.runner import Case, Run
+
+STAGE = "cifar10-random-resnet18"
+COMMAND = ["reproduce", "--profile", "small", "--stages", STAGE, "--seeds", "0", "1", "--images", "100",
+           "--epochs", "1", "--device", "cpu", "--jobs", "1"]  # fmt: skip
+CASE = Case("cifar10", Architecture("resnet18", 16), "class", "3", 0, (0, 1), 100, Recipe(1))
+
+
+@pytest.fixture(autouse=True)
+def surroundings_of_a_run(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("LFSSD_DATA", str(small))
+    monkeypatch.setenv("LFSSD_CACHE", str(tmp_path / "cache"))
+    runner._dataset.cache_clear()
+    yield
+    runner._dataset.cache_clear()
+
+
+# ---- what was published (typed from the papers' code, not imported)
+
+PUBLISHED = {  # scenario: (SSD ResNet18, SSD ViT, LFSSD), lambda 1
+    ("cifar20", "class"): (10, 5, 5), ("cifar100", "class"): (10, 5, 10),
+    ("cifar20", "subclass"): (10, 25, 10), ("cifar10", "random"): (10, 10, 3.5),
+}  # fmt: skip
+CLASSES = {
+    ("cifar20", "class"): {"19", "4", "14", "5", "10"}, ("cifar100", "class"): {"69", "51", "2", "40", "71"},
+    ("cifar20", "subclass"): {"69", "51", "2", "40", "71"},
+}  # fmt: skip
+
+
+def test_stages_have_the_published_settings_and_classes():
+    cifar = [stage for stage in stages.STAGES if stage.data.startswith("cifar")]
+    assert len(cifar) == 8 == len({(s.data, s.kind, s.network) for s in cifar})
+    for stage in cifar:
+        resnet, vit, lfssd = PUBLISHED[stage.data, stage.kind]
+        assert (stage.ssd, stage.lfssd, stage.lam) == (vit if stage.network == "vit" else resnet, lfssd, 1)
+        if stage.kind != "random":
+            assert set(stage.targets) == CLASSES[stage.data, stage.kind]
+    pins = next(stage for stage in stages.STAGES if stage.data == "pins")
+    assert (pins.ssd, pins.lam, pins.targets) == (50, 0.1, ("1", "10", "20", "30", "40"))
+    assert stages.published(pins, "lfssd") is None
+
+
+def test_published_importances_are_batch_means_and_a_random_forget_set_is_one_batch():
+    for stage in stages.STAGES:
+        how = stages.published(stage, "ssd")
+        assert (how["reduction"], how["batch_size"]) == ("batch", 64)
+        assert how.get("forget_batch_size") == (128 if stage.kind == "random" else None)
+
+
+def test_no_target_is_tuned_on():
+    assert not [s for s in stages.STAGES if set(s.targets) & set(s.validation) or len(s.validation) < 3]
+
+
+def test_the_paper_profile_is_the_papers_scale():
+    job = stages.Job(stages.STAGES[0], stages.PROFILES["paper"], "cpu")
+    found = stages.runs(job, {"ssd": 0.5, "lfssd": 0.4})
+    assert job.architecture == Architecture("resnet18", 64) and job.recipe.epochs <= 30
+    assert {run.case.images for run in found} == {None} and len({run.case.seed for run in found}) >= 3
+    assert {run.case.target for run in found} == CLASSES["cifar100", "class"]
+    missing = set(baselines.METHODS) - {run.method for run in found}
+    assert missing == {"ntk_scrubbing"}  # needs the Jacobian of the whole network
+
+
+def test_a_new_field_of_a_case_leaves_old_records_their_names(pytestconfig):
+    table = pd.read_csv(pytestconfig.rootpath / "notebooks" / "records" / "all_digits.csv")
+    case = Case("digits", Architecture("resnet18", 16), "class", "4", 2)
+    stored = table[(table.target == 4) & (table.seed == 2) & (table.method == "lfssd")]
+    assert [*stored.key] == [Run(case, "lfssd").key]
+    changes = [{"images": 5}, {"recipe": Recipe(1)}, {"recipe": Recipe(2)}, {"device": "cuda"}]
+    assert len({Run(replace(case, **each), "lfssd").key for each in changes} - {*stored.key}) == 4
+
+
+# ---- I(D) once
+
+
+def test_importances_of_d_are_computed_once_and_paid_for_by_everyone(tmp_path):
+    how = [("lfssd", {}), ("lfssd", {"scale": 0.2}), ("ssd", {}), ("assd", {}), ("lfssd", {"scale": 0.3})]
+    runs = [Run(CASE, name, str(settings), settings) for name, settings in how]
+    passes = [
+        runner.run(part, tmp_path / name, 1).set_index("variant").passes
+        for name, part in (("there", runs), ("back", runs[::-1]))
+    ]
+    pd.testing.assert_series_equal(passes[0], passes[1], check_index_type=False)
+    assert (passes[0] > 1).all()  # D is in every one of them
+
+
+def test_memory_recalls_what_it_computed_for_one_model(few):
+    first, other = (models.build(Architecture("resnet18", 16), few, seed).eval() for seed in (0, 1))
+    memory, how = Memory(), dict(reduction="sample", batch_size=32)
+    fresh = importance.sensitivity(first, few.train_x, **how)
+    one = memory.importance(importance.sensitivity, first, few.train_x, **how)
+    assert (
+        memory.recalled == (0.0, 0)
+        and memory.importance(importance.sensitivity, first, few.train_x, **how) is one
+    )
+    assert memory.recalled[0] > 0 and memory.recalled[1] >= len(few.train_x)
+    assert all(torch.equal(one.sums[k], fresh.sums[k]) for k in fresh.sums)
+    half = memory.importance(importance.sensitivity, first, few.train_x, **how | {"batch_size": 16})
+    labels = memory.importance(importance.fisher, first, few.train_x, few.train_y, **how)
+    assert half is not one and labels.estimator == "fisher"
+    assert not torch.equal(
+        memory.importance(importance.sensitivity, other, few.train_x, **how).sums["fc.weight"],
+        one.sums["fc.weight"],
+    )
+
+
+# ---- tuning
+
+
+def validation(small, **changes) -> tuning.Tuning:
+    return tuning.Tuning(tuple(replace(CASE, target=t, **changes) for t in "57"), (0.1, 0.3, 0.9))
+
+
+def test_tuning_sees_neither_gold_nor_test_labels(small, tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(
+        tuning, "trained", lambda d, *rest, **how: trained.append(rest) or training.trained(d, *rest, **how)
+    )
+    table = tuning.run(validation(small), tmp_path / "a")
+    assert trained == [(CASE.architecture, CASE.recipe, 0)]  # one model, on all of D
+    assert len(table) == 2 * 2 * 3 and set(table.estimator) == {"lfssd", "ssd"} and table.loss.notna().all()
+    setting = runner.setting
+
+    def blind(case):
+        d, scenario = setting(case)
+        return replace(d, test_y=torch.full_like(d.test_y, -1)), scenario
+
+    monkeypatch.setattr(runner, "setting", blind)
+    pd.testing.assert_frame_equal(tuning.run(validation(small), tmp_path / "b"), table)
+    monkeypatch.setattr(tuning, "_rows", None)
+    pd.testing.assert_frame_equal(tuning.run(validation(small), tmp_path / "b"), table)  # from its record
+
+
+def test_the_loss_of_a_class_is_damage_and_rest_on_training_images(small, tmp_path):
+    table = tuning.run(validation(small), tmp_path)
+    d, scenario = runner.setting(replace(CASE, target="5"))
+    model = training.trained(d, CASE.architecture, CASE.recipe, 0, show=False)
+    x, measure = tuning.measured_on_training(d, scenario)
+    assert len(x) == len(scenario.forget) + -(-len(scenario.retain) // 5)
+    before = measure(model(x).detach())
+    mine = table[table.target == "5"]
+    expected = (before["retained"] - mine.retained).clip(lower=0) + mine.forgotten
+    pd.testing.assert_series_equal(mine.loss, expected, check_names=False)
+
+
+def test_the_best_scale_has_the_smallest_mean_loss_and_of_equals_the_largest():
+    rows = [("a", 0.1, 4.0), ("a", 0.1, 0.0), ("a", 0.2, 1.0), ("a", 0.2, 1.0), ("a", 0.3, 2.0), ("a", 0.3, 0.0),
+            ("b", 0.1, 1.0), ("b", 0.2, 9.0)]  # fmt: skip
+    assert tuning.best(pd.DataFrame(rows, columns=["estimator", "scale", "loss"])) == {"a": 0.3, "b": 0.1}
+
+
+def test_a_tuning_is_of_one_original():
+    with pytest.raises(ValueError, match="one and the same original"):
+        tuning.Tuning((CASE, replace(CASE, seed=1)))
+
+
+# ---- the command
+
+
+def test_a_plan_comes_first_and_does_nothing(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main([*COMMAND, "--out", str(out), "--plan"]) == 0
+    said = capsys.readouterr().out
+    assert STAGE in said and "training_minutes" in said and "minutes on 1 worker(s) of cpu" in said
+    assert [path.name[:6] for path in out.iterdir()] == ["rates-"] and not (tmp_path / "cache").exists()
+
+
+def test_a_second_start_computes_nothing(tmp_path, capsys, monkeypatch):
+    out = tmp_path / "out"
+    assert cli.main([*COMMAND, "--out", str(out)]) == 0
+    records, tuned, trained = (pd.read_csv(out / f"{name}.csv") for name in ("records", "tuning", "models"))
+    assert records.error.isna().all() and not records.key.duplicated().any()
+    assert set(records.seed) == {0, 1} and set(records.target) == {"20@0"} and set(records.n_forget) == {20}
+    assert {"nothing", "retrain", "lfssd", "ssd", "assd", "xalfssd", "finetune"} <= set(records.method)
+    assert {*records[records.method == "lfssd"].variant} == {"published", "tuned", "default"}
+    assert "origin not recorded" in records.source[0] and records.device_name[0].startswith("cpu (")
+    assert len(tuned) == 3 * 2 * len(tuning.SCALES) and len(trained) == 4 and (trained.rate > 0).all()
+    before = {name: found for name, found in state(out).items() if name.endswith(".json")}
+    monkeypatch.setattr(training, "fit", None)
+    monkeypatch.setattr(runner, "_record", None)
+    assert cli.main([*COMMAND, "--out", str(out)]) == 0
+    assert {name: found for name, found in state(out).items() if name.endswith(".json")} == before
+    assert pd.read_csv(out / "records.csv").equals(records)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--stages", "cifar10"], "unknown stage 'cifar10'; choose from cifar100-class-resnet18"),
+        (["--profile", "huge"], "unknown profile 'huge'; choose one of paper, small"),
+        (["--methods", "lfsd"], "unknown method 'lfsd'"),
+        (["--images", "101"], "subset of 101 images is not possible"),
+        (["--seeds", "0"], "leave no gold model"),
+    ],
+)
+def test_bad_options_end_with_their_remedy(wrong, said, tmp_path, capsys):
+    assert cli.main([*COMMAND, *wrong, "--out", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_had_is_left_out_by_name(monkeypatch, capsys):
+    def load(name, *_):
+        if name in ("cifar100", "cifar20"):
+            raise ConnectionError("no network")
+        return few
+
+    few = replace(data.load("cifar10", device="cpu"), name="olivetti")
+    monkeypatch.setattr(data, "load", load)
+    monkeypatch.setattr(scenarios, "make", lambda d, *_: None)
+    scale = replace(stages.PROFILES["small"], images=100)
+    found = [job.stage.name for job in reproduce.chosen(scale, None, "cpu")]
+    assert found == ["cifar10-random-resnet18", "olivetti-class-resnet18", "cifar10-random-vit"]
+    said = capsys.readouterr().err
+    assert said.count("no network") == 6 and "cifar100-class-resnet18 is left out: no network" in said
+
+
+def test_your_own_faces_come_before_olivetti(small, tmp_path, monkeypatch):
+    (tmp_path / "pins").mkdir()
+    monkeypatch.setenv("LFSSD_DATA", str(tmp_path))
+    monkeypatch.setattr(runner, "setting", lambda case: None)
+    names = [job.stage.name for job in reproduce.chosen(stages.PROFILES["small"], None, "cpu")]
+    assert "pins-class-resnet18" in names and "olivetti-class-resnet18" not in names
+
+
+def test_without_imagenet_weights_a_vit_is_trained_from_scratch_and_called_so(monkeypatch, capsys):
+    def build(*_):
+        raise ConnectionError("no weights")
+
+    monkeypatch.setattr(reproduce, "build", build)
+    scale = replace(stages.PROFILES["paper"], images=100)
+    (job,) = reproduce.chosen(scale, ["cifar10-random-vit"], "cpu")
+    assert job.architecture.size == "small" and job.recipe.epochs == stages.SCRATCH.epochs
+    assert "no weights; a ViT trained from scratch" in capsys.readouterr().err
+
+
+def test_compiling_has_to_save_more_than_it_costs(monkeypatch, tmp_path):
+    (job,) = reproduce.chosen(reproduce.profile("small", images=100, epochs=10), [STAGE], "cpu")
+    for cost, pays in ((4.9, True), (5.1, False)):  # 1000 images: 10 s or 5 s
+        rates = {"rate": 100.0, "floor": 120.0, "compiled_rate": 200.0, "compiling_seconds": cost}
+        monkeypatch.setattr(reproduce, "rates_of", lambda *_, rates=rates: rates)
+        assert reproduce.compiled_where_it_pays(job, tmp_path).compiled is pays
+    monkeypatch.setattr(reproduce, "rates_of", lambda *_: {"rate": 1.0, "floor": 1.0})
+    assert not reproduce.compiled_where_it_pays(job, tmp_path).compiled
+
+
+# ---- killed, corrupted, full
+
+
+def table(out) -> pd.DataFrame:
+    return pd.read_csv(out / "records.csv").drop(columns="seconds")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(small, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LFSSD_DATA", str(small))
+        patch.setenv("LFSSD_CACHE", str(folder / "cache"))
+        runner._dataset.cache_clear()
+        assert cli.main([*COMMAND, "--methods", "nothing", "lfssd", "--out", str(folder / "out")]) == 0
+    return table(folder / "out")
+
+
+@pytest.mark.skipif(not hasattr(os, "setsid"), reason="needs process groups")
+def test_killed_at_any_moment_it_goes_on(uninterrupted, tmp_path):
+    out, rng, done = tmp_path / "out", random.Random(0), {}
+    command = [
+        sys.executable,
+        "-m",
+        "lfssd_nb.cli",
+        *COMMAND,
+        "--methods",
+        "nothing",
+        "lfssd",
+        "--out",
+        str(out),
+    ]
+    moments = [(tmp_path / "cache", "models/*.safetensors", 2), (out, "*.json", 2), (out, "*.json", 5)]
+    for folder, pattern, count in moments:
+        process = subprocess.Popen(
+            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while len([*folder.glob(pattern)]) < count and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.05))
+        kill_group(process.pid)
+        assert process.wait() == -signal.SIGKILL  # it had not come to its end
+        now = {path.name: path.read_bytes() for path in out.glob("*.json")}
+        assert done.items() <= now.items() and all(json.loads(text) for text in now.values())
+        done = now
+    assert cli.main([*COMMAND, "--methods", "nothing", "lfssd", "--out", str(out)]) == 0
+    assert done.items() <= {path.name: path.read_bytes() for path in out.glob("*.json")}.items()
+    pd.testing.assert_frame_equal(table(out), uninterrupted)
+
+
+def test_a_corrupted_model_is_made_again(uninterrupted, tmp_path):
+    command = [*COMMAND, "--methods", "nothing", "lfssd", "--out"]
+    assert cli.main([*command, str(tmp_path / "first")]) == 0
+    victim = max((tmp_path / "cache" / "models").iterdir())
+    raw = bytearray(sound := victim.read_bytes())
+    raw[-100] ^= 1
+    victim.write_bytes(raw)
+    assert cli.main([*command, str(tmp_path / "second")]) == 0
+    weights = -4 * 1000  # the settings before them hold the seconds of training
+    assert victim.read_bytes()[weights:] == sound[weights:]
+    pd.testing.assert_frame_equal(table(tmp_path / "second"), uninterrupted)
+
+
+def test_a_full_disk_stops_it_and_leaves_the_records(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    assert cli.main([*COMMAND, "--methods", "nothing", "--out", str(out)]) == 0
+    before = state(out)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    more = [*COMMAND, "--methods", "nothing", "lfssd", "--out", str(out)]
+    assert cli.main(more) == 2
+    assert "No space left on device" in (said := capsys.readouterr().err) and "free some space" in said
+    assert state(out) == before
+    monkeypatch.setenv("LFSSD_CACHE", str(tmp_path / "another"))  # training stops, too: it would be lost
+    assert cli.main(more) == 2 and state(out) == before
+    assert not [*(tmp_path / "another").rglob("*.safetensors*")]
