@@ -68,7 +68,8 @@ def _pretrained_or_scratch(job: Job) -> Job:
 def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_jobs: int) -> pd.DataFrame:
     """What each stage still has to do and about how long that takes on ``n_jobs`` workers: models that the
     cache lacks, records that ``folder`` lacks. Training is measured on this device (``rate`` and ``floor``,
-    in images a second), the rest counted in training passes. What two stages share counts in the first.
+    in images a second), the rest counted in training passes in float32. What two stages share counts in the
+    first.
     """
     rows, seen = [], set()
     for job in jobs:
@@ -81,8 +82,8 @@ def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_job
             if run.method in job.profile.baselines:
                 passes += baselines.get(run.method).defaults.get("epochs", 0)
         seen |= runner.models(runs).keys() | {run.case.importances for run in runs}
-        minutes = [sum(_trained(*each)[0] for each in models), passes * n]
-        minutes = [images / rates["rate"] / n_jobs / 60 for images in minutes]
+        seconds = [sum(_trained(*each)[0] for each in models) / rates["rate"], passes * n / rates["float32"]]
+        minutes = [each / 60 / n_jobs for each in seconds]
         rows.append(
             dict(stage=job.stage.name, models=len(models), records=len(runs), **rates)
             | dict(training_minutes=minutes[0], unlearning_minutes=minutes[1])
@@ -100,8 +101,8 @@ def _trained(case: runner.Case, seed: int, gold: bool) -> tuple[int, float]:
 
 
 def rates_of(job: Job, folder: Path) -> dict[str, float]:
-    """``rate`` of training as it will be done and the ``floor``, in images a second; on CUDA also those of
-    compiled training. Measured once a folder and device."""
+    """``rate`` of training as it will be done, its ``floor``, and that in ``float32``, in images a second; on
+    CUDA also those of compiled training. Measured once a folder and device."""
     d, _ = runner.setting(job.cases()[0])
     with single_threaded():
         job = replace(job, compiled=False)
@@ -110,6 +111,7 @@ def rates_of(job: Job, folder: Path) -> dict[str, float]:
         if not path.exists():
             rates = {"rate": training_rate(d, job.architecture, job.recipe)[0]}
             rates["floor"] = floor_rate(d, job.architecture, job.recipe)
+            rates["float32"] = floor_rate(d, job.architecture, replace(job.recipe, bfloat16=False))
             if d.device.type == "cuda":
                 compiled = training_rate(d, job.architecture, replace(job.recipe, compiled=True))
                 rates |= dict(zip(("compiled_rate", "compiling_seconds"), compiled, strict=True))
