@@ -96,6 +96,7 @@ def _reproduce_options(commands) -> None:
     p.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     p.add_argument("--jobs", type=int, help="processes (default: all cores on a CPU, else 1)")
     p.add_argument("--out", help="folder of the records (default: build/reproduce/PROFILE)")
+    p.add_argument("--share", help="write half-precision checkpoints of the original models to this folder")
     p.add_argument("--plan", action="store_true", help="print the plan and stop")
 
 

@@ -15,13 +15,14 @@ import joblib
 import pandas as pd
 import torch
 
-from . import baselines, data, runner, stages, store, tuning
+from . import baselines, checkpoints, data, runner, stages, store, tuning
 from . import device as devices
+from .metrics import accuracy
 from .models import build
 from .parallel import in_parallel, single_threaded
 from .stages import PROFILES, SCRATCH, STAGES, Job, Profile
 from .throughput import floor_rate, training_rate
-from .training import training_seconds
+from .training import trained, training_seconds
 
 RECORD = 0.5  # passes over D that evaluating one record takes, in units of a training pass
 IMPORTANCES = 8  # those of D: three per sample at two passes each, two batch means
@@ -180,6 +181,17 @@ def _models_of(jobs: Sequence[Job], folder: Path) -> Iterator[dict]:
             )
 
 
+def share(jobs: Sequence[Job], folder: Path) -> None:
+    """Half-precision checkpoints of the original models, DATA-NETWORK-SEED, with their test accuracy."""
+    for case in dict.fromkeys(replace(c, kind="", target="") for job in jobs for c in job.cases()):
+        d = runner.dataset(case)
+        with single_threaded():
+            model = trained(d, case.architecture, case.recipe, case.seed)
+        about = dict(seed=case.seed, recipe=asdict(case.recipe), test_acc=accuracy(model, d.test_x, d.test_y))
+        name = f"{case.data}-{case.architecture.name}-{case.seed}"
+        checkpoints.save(folder / name, model, case.architecture, d, about, half=True)
+
+
 def profile(name: str, **changes) -> Profile:
     """A profile by name with changes: ``images``, ``epochs``, ``seeds``, ``targets`` (how many), ``vit``
     (a size). Raises ``ValueError`` for an unknown name."""
@@ -218,3 +230,5 @@ def main(args) -> None:
     if not args.plan:
         run(jobs, args.methods, folder, n_jobs)
         print(f"records.csv, tuning.csv and models.csv are in {folder}")
+        if args.share:
+            share(jobs, Path(args.share))

@@ -178,9 +178,14 @@ def _dataset(name: str, root: Path, images: int | None, device: str) -> Dataset:
     return d if images is None else d.subset(images)
 
 
+def dataset(case: Case) -> Dataset:
+    """The data set of a case, loaded once a process."""
+    return _dataset(case.data, data.data_root(), case.images, case.device)
+
+
 def setting(case: Case) -> tuple[Dataset, Scenario]:
-    """The data set, loaded once a process, and the forget set of a case."""
-    d = _dataset(case.data, data.data_root(), case.images, case.device)
+    """The data set and the forget set of a case."""
+    d = dataset(case)
     target, _, draw = case.target.partition("@")
     return d, scenarios.make(d, case.kind, target, int(draw or 0))
 

@@ -15,18 +15,9 @@ import torch
 from test_runner import kill_group, state
 
 from lfssd_nb import (
-    baselines,
-    cli,
-    data,
-    importance,
-    models,
-    reproduce,
-    runner,
-    scenarios,
-    stages,
-    training,
-    tuning,
-)
+    baselines, checkpoints, cli, data, importance, metrics, models, reproduce, runner, scenarios, stages,
+    training, tuning,
+)  # fmt: skip
 from lfssd_nb.baselines.memory import Memory
 from lfssd_nb.models import Architecture
 from lfssd_nb.recipes import Recipe
@@ -213,6 +204,18 @@ def test_a_second_start_computes_nothing(tmp_path, capsys, monkeypatch):
     assert cli.main([*COMMAND, "--out", str(out)]) == 0
     assert {name: found for name, found in state(out).items() if name.endswith(".json")} == before
     assert pd.read_csv(out / "records.csv").equals(records)
+
+
+def test_originals_can_be_shared(tmp_path):
+    there = tmp_path / "shared"
+    command = [*COMMAND, "--methods", "nothing", "--out", str(tmp_path / "out"), "--share", str(there)]
+    assert cli.main(command) == 0
+    names = {f"cifar10-resnet18-{seed}.{kind}" for seed in (0, 1) for kind in ("safetensors", "json")}
+    assert {path.name for path in there.iterdir()} == names
+    d = data.load("cifar10", device="cpu")
+    model, about = checkpoints.load(there / "cifar10-resnet18-1", d)
+    assert about["half"] and about["about"]["seed"] == 1 and about["about"]["recipe"]["epochs"] == 1
+    assert abs(metrics.accuracy(model, d.test_x, d.test_y) - about["about"]["test_acc"]) < 5
 
 
 @pytest.mark.parametrize(
