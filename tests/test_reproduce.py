@@ -15,8 +15,19 @@ import torch
 from test_runner import kill_group, state
 
 from lfssd_nb import (
-    baselines, checkpoints, cli, data, importance, metrics, models, reproduce, runner, scenarios, stages,
-    training, tuning,
+    baselines,
+    checkpoints,
+    cli,
+    data,
+    importance,
+    metrics,
+    models,
+    reproduce,
+    runner,
+    scenarios,
+    stages,
+    training,
+    tuning,
 )  # fmt: skip
 from lfssd_nb.baselines.memory import Memory
 from lfssd_nb.models import Architecture
