@@ -128,14 +128,15 @@ def load(name: str, root: str | Path | None = None, device: str | torch.device |
     """
     if name not in NAMES:
         raise ValueError(f"unknown data set {name!r}; choose one of {', '.join(NAMES)}")
-    device = torch.device(_usable(device) if device else devices.best())
+    device = torch.device(usable(device) if device else devices.best())
     if name in COARSE_OF:
         return load(COARSE_OF[name], root, device).coarsen()
     arrays = _digits() if name == "digits" else sources.arrays(name, data_root(root))
     return _to_dataset(name, arrays, device)
 
 
-def _usable(device: str | torch.device) -> str | torch.device:
+def usable(device: str | torch.device) -> str | torch.device:
+    """The device itself. Raises ``ValueError`` for one that is not there."""
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -20,7 +20,7 @@ from . import device as devices
 from .metrics import accuracy
 from .models import build
 from .parallel import in_parallel, single_threaded
-from .stages import PROFILES, SCRATCH, STAGES, Job, Profile
+from .stages import PRETRAINED, PROFILES, SCRATCH, STAGES, Job, Profile
 from .throughput import floor_rate, training_rate
 from .training import trained, training_seconds
 
@@ -31,7 +31,7 @@ IMPORTANCES = 8  # those of D: three per sample at two passes each, two batch me
 def chosen(profile: Profile, names: Sequence[str] | None, device: str) -> list[Job]:
     """The stages by name (None: all that can run here). Prints which cannot, and what takes their place.
 
-    Raises ``ValueError`` for a name that does not exist.
+    Raises ``ValueError`` for a name that does not exist, or if nothing can run.
     """
     known = [stage.name for stage in STAGES]
     for name in names or ():
@@ -52,6 +52,8 @@ def chosen(profile: Profile, names: Sequence[str] | None, device: str) -> list[J
             print(f"{stage.name} is left out: {error}", file=sys.stderr)
             continue
         found.append(job)
+    if not found:
+        raise ValueError("no stage is left to run: what each of them lacks stands above")
     return found
 
 
@@ -62,7 +64,7 @@ def _pretrained_or_scratch(job: Job) -> Job:
         return job
     except ConnectionError as error:
         print(f"{job.stage.name}: {error}; a ViT trained from scratch takes its place", file=sys.stderr)
-        recipes = job.profile.recipes | {(job.stage.data, "vit"): SCRATCH}
+        recipes = job.profile.recipes | {(job.stage.data, "vit"): job.profile.recipes["*", "scratch"]}
         return replace(job, profile=replace(job.profile, vit="small", recipes=recipes))
 
 
@@ -75,7 +77,8 @@ def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_job
     rows, seen = [], set()
     for job in jobs:
         rates, n = rates_of(job, folder), len(runner.setting(job.cases()[0])[0].train_y)
-        runs = [run for run in stages.runs(job, {}, methods) if not runner.record(folder, run).exists()]
+        scales = _scales(job, folder) or dict.fromkeys(("lfssd", "ssd"), 0.0)  # not tuned: there is no record
+        runs = [run for run in stages.runs(job, scales, methods) if not runner.record(folder, run).exists()]
         models = {name: each for name, each in runner.models(runs).items() if name not in seen}
         models = [each for each in models.values() if pd.isna(_trained(*each)[1])]
         passes = RECORD * len(runs) + IMPORTANCES * len({run.case.importances for run in runs} - seen)
@@ -142,9 +145,14 @@ def run(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_jobs
 
 def _runs(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) -> list[runner.Run]:
     """All runs of the jobs whose tuning is finished."""
-    ready = [job for job in jobs if runner.record(folder, job.tuning()).exists()]
-    scales = [tuning.best(tuning.run(job.tuning(), folder)) for job in ready]
-    return [run for job, scale in zip(ready, scales, strict=True) for run in stages.runs(job, scale, methods)]
+    ready = [(job, scales) for job in jobs if (scales := _scales(job, folder))]
+    return [run for job, scales in ready for run in stages.runs(job, scales, methods)]
+
+
+def _scales(job: Job, folder: Path) -> dict[str, float] | None:
+    """The tuned alpha' by method; None before tuning is finished."""
+    if runner.record(folder, job.tuning()).exists():
+        return tuning.best(tuning.run(job.tuning(), folder))
 
 
 def collect(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) -> None:
@@ -194,22 +202,24 @@ def share(jobs: Sequence[Job], folder: Path) -> None:
 
 def profile(name: str, **changes) -> Profile:
     """A profile by name with changes: ``images``, ``epochs``, ``seeds``, ``targets`` (how many), ``vit``
-    (a size). Raises ``ValueError`` for an unknown name."""
+    (a size). Raises ``ValueError`` for an unknown name and fewer than one target."""
     if name not in PROFILES:
         raise ValueError(f"unknown profile {name!r}; choose one of {', '.join(PROFILES)}")
     found = PROFILES[name]
-    if (epochs := changes.get("epochs")) is not None:
-        found = replace(found, recipes={k: replace(v, epochs=epochs) for k, v in found.recipes.items()})
     if (images := changes.get("images")) is not None:
         found = replace(found, images=images)
     if seeds := changes.get("seeds"):
-        found = replace(found, seeds=tuple(seeds))
+        found = replace(found, seeds=tuple(dict.fromkeys(seeds)))
     if (n := changes.get("targets")) is not None:
+        if n < 1:
+            raise ValueError(f"a stage needs at least one target, got targets={n}")
         found = replace(found, n_targets={stage.name: n for stage in STAGES})
-    if (size := changes.get("vit")) is not None:
-        recipes = {k: v for k, v in found.recipes.items() if size == found.vit or k[1] != "vit"}
-        recipes = {("*", "vit"): SCRATCH} | recipes
+    if (size := changes.get("vit")) not in (None, found.vit):
+        recipes = {k: v for k, v in found.recipes.items() if k[1] != "vit"} | {("*", "scratch"): SCRATCH}
+        recipes["*", "vit"] = PRETRAINED if size == "vit_b_16" else SCRATCH
         found = replace(found, vit=size, recipes=recipes)
+    if (epochs := changes.get("epochs")) is not None:  # of the ViT's new recipes too
+        found = replace(found, recipes={k: replace(v, epochs=epochs) for k, v in found.recipes.items()})
     return found
 
 
@@ -219,7 +229,9 @@ def main(args) -> None:
         baselines.get(method)
     scale = profile(args.profile, images=args.images, epochs=args.epochs, seeds=args.seeds,
                     targets=args.targets, vit=args.vit)  # fmt: skip
-    device = str(args.device or devices.best())
+    if args.jobs is not None and args.jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {args.jobs}")
+    device = str(data.usable(args.device or devices.best()))
     folder = Path(args.out or f"build/reproduce/{args.profile}").absolute()
     n_jobs = args.jobs or (joblib.cpu_count() if device == "cpu" else 1)
     jobs = [compiled_where_it_pays(job, folder) for job in chosen(scale, args.stages, device)]

@@ -204,14 +204,15 @@ def _train(case: Case, seed: int, gold: bool) -> None:
 
 def _records(runs: Sequence[Run], folder: Path) -> None:
     """The records of runs on one original model, case by case; I(D) is computed once for all of them."""
-    memory = baselines.Memory()
+    memory, original = baselines.Memory(), None
     for case in dict.fromkeys(each.case for each in runs):
         mine = [each for each in runs if each.case == case]
         mine = [each for each in mine if not record(folder, each).exists()]  # by a worker that died since
         if not mine:
             continue
         d, scenario = setting(case)
-        original = trained(d, case.architecture, case.recipe, case.seed, show=False)
+        if original is None:  # loaded anew it would be another model to the memory
+            original = trained(d, case.architecture, case.recipe, case.seed, show=False)
         golds = other_golds(case, d, scenario)
         stick = yardstick(golds, build(case.architecture, d, case.seed + 1000), d, scenario)
         task = baselines.make(d, scenario, case.architecture, case.recipe, case.seed, memory)

@@ -68,7 +68,8 @@ BASELINES = (
 class Profile:
     """A scale to run at. ``images``: of the 50,000 (None: all); ``n_random``: how many to forget of them.
     ``n_targets``: of a stage, by its name (default: all). ``baselines`` run on the first ``baseline_seeds``
-    of ``seeds``.
+    of ``seeds``. ``recipes``: by data and network; ``("*", "scratch")`` is that of a ViT whose ImageNet
+    weights cannot be had.
     """
 
     width: int
@@ -90,7 +91,7 @@ CROP = Augmentation(shift=4, flip=True)
 # One-cycle in place of the 20 to 200 epochs of step decay of the reference code.
 _RESNET = Recipe(30, 0.2, 256, 5e-4, augmentation=CROP)
 _FACES = Recipe(60, 0.05, 16, 5e-4)  # eight images a person: flips and shifts made it worse (measured)
-_PRETRAINED = Recipe(8, 1e-4, 64, 0.05, "adamw", augmentation=CROP)  # 8, 9, 8 epochs on CIFAR-10, 20, 100
+PRETRAINED = Recipe(8, 1e-4, 64, 0.05, "adamw", augmentation=CROP)  # 8, 9, 8 epochs on CIFAR-10, 20, 100
 SCRATCH = Recipe(60, 1e-3, 128, 0.05, "adamw", augmentation=CROP)
 PROFILES = {
     "paper": Profile(
@@ -99,7 +100,8 @@ PROFILES = {
             ("*", "resnet18"): _RESNET, ("cifar10", "resnet18"): replace(_RESNET, epochs=20),
             ("cifar20", "resnet18"): replace(_RESNET, epochs=20), ("pins", "resnet18"): _RESNET,
             ("olivetti", "resnet18"): _FACES,
-            ("*", "vit"): _PRETRAINED, ("cifar20", "vit"): replace(_PRETRAINED, epochs=9),
+            ("*", "vit"): PRETRAINED, ("cifar20", "vit"): replace(PRETRAINED, epochs=9),
+            ("*", "scratch"): SCRATCH,
         },
         {},
     ),

@@ -56,7 +56,7 @@ class Sweep:
     @property
     def key(self) -> str:
         """A hash of all that decides the record."""
-        return runner.key(["sweep", runner.SCHEMA, asdict(self)])
+        return runner.key(["sweep", runner.SCHEMA, asdict(self) | {"case": self.case.identity}])
 
 
 def run(sweeps: Sequence[Sweep], folder: str | Path, n_jobs: int | None = None) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The published experiments: the right settings, a plan first, nothing twice, nothing lost."""
 
+import importlib.util
 import json
 import os
 import random
@@ -26,13 +27,16 @@ from lfssd_nb import (
     runner,
     scenarios,
     stages,
+    throughput,
     training,
     tuning,
-)  # fmt: skip
+)
+from lfssd_nb.baselines import dampening_methods
 from lfssd_nb.baselines.memory import Memory
 from lfssd_nb.models import Architecture
 from lfssd_nb.recipes import Recipe
 from lfssd_nb.runner import Case, Run
+from lfssd_nb.sweep_runner import Sweep
 
 STAGE = "cifar10-random-resnet18"
 COMMAND = ["reproduce", "--profile", "small", "--stages", STAGE, "--seeds", "0", "1", "--images", "100",
@@ -78,6 +82,7 @@ def test_published_importances_are_batch_means_and_a_random_forget_set_is_one_ba
     for stage in stages.STAGES:
         how = stages.published(stage, "ssd")
         assert (how["reduction"], how["batch_size"]) == ("batch", 64)
+        assert (how["alpha"], how["lam"]) == (stage.ssd, stage.lam)
         assert how.get("forget_batch_size") == (128 if stage.kind == "random" else None)
 
 
@@ -102,6 +107,21 @@ def test_a_new_field_of_a_case_leaves_old_records_their_names(pytestconfig):
     assert [*stored.key] == [Run(case, "lfssd").key]
     changes = [{"images": 5}, {"recipe": Recipe(1)}, {"recipe": Recipe(2)}, {"device": "cuda"}]
     assert len({Run(replace(case, **each), "lfssd").key for each in changes} - {*stored.key}) == 4
+    sweep = Sweep(Case("digits", Architecture("resnet18", 16), "class", "3", 0), (0.1, 0.5))
+    assert sweep.key == "812929d8e73da8769f0b"  # before `Case` had the fields below
+    assert len({replace(sweep, case=replace(sweep.case, **each)).key for each in changes} - {sweep.key}) == 4
+
+
+def test_the_study_would_compute_none_of_its_committed_records_again(pytestconfig):
+    spec = importlib.util.spec_from_file_location("study", pytestconfig.rootpath / "scripts" / "study.py")
+    spec.loader.exec_module(study := importlib.util.module_from_spec(spec))
+    stored = {
+        name: pd.read_csv(study.RECORDS / f"{name}.csv") for name in ("tuning", "methods", "all_digits")
+    }
+    trials = [run for net in study.NETS for run in study.tuning(net, {*study.METHODS})]
+    grid = [run for n in study.NETS for run in study.grid(n, {*study.METHODS}, trials, stored["tuning"])]
+    for name, runs in (("tuning", trials), ("methods", grid), ("all_digits", study.all_digits())):
+        assert len(stored[name]) > 100 and {*stored[name].key} <= {run.key for run in runs}
 
 
 # ---- I(D) once
@@ -116,6 +136,21 @@ def test_importances_of_d_are_computed_once_and_paid_for_by_everyone(tmp_path):
     ]
     pd.testing.assert_series_equal(passes[0], passes[1])
     assert (passes[0] > 1).all()  # D is in every one of them
+
+
+def test_one_computation_of_i_d_serves_every_class_of_an_original(tmp_path, monkeypatch):
+    def sensitivity(model, x, **how):
+        sizes.append(len(x))
+        return importance.sensitivity(model, x, **how)
+
+    sizes, runs = [], [Run(replace(CASE, target=target), "lfssd") for target in "357"]
+    monkeypatch.setattr(dampening_methods, "sensitivity", sensitivity)
+    table = runner.run(runs, tmp_path / "records", 1)
+    assert sizes.count(100) == 1 and len(sizes) == 4 and sum(sizes) == 100 + table.n_forget.sum()
+    alone = [runner.run([run], tmp_path / run.case.target, 1) for run in runs]
+    pd.testing.assert_frame_equal(
+        table.drop(columns="seconds"), pd.concat(alone, ignore_index=True).drop(columns="seconds")
+    )
 
 
 def test_memory_recalls_what_it_computed_for_one_model(few):
@@ -201,6 +236,9 @@ def test_a_plan_comes_first_and_does_nothing(tmp_path, capsys):
 
 def test_a_second_start_computes_nothing(tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
+    (job,) = reproduce.chosen(reproduce.profile("small", images=100, epochs=1, seeds=[0, 1]), [STAGE], "cpu")
+    planned = reproduce.plan([job], None, out, 1).iloc[0]
+    assert planned.training_minutes > 0 and planned.unlearning_minutes > 0
     assert cli.main([*COMMAND, "--out", str(out)]) == 0
     records, tuned, trained = (pd.read_csv(out / f"{name}.csv") for name in ("records", "tuning", "models"))
     assert "error" not in records and not records.key.duplicated().any()
@@ -208,6 +246,9 @@ def test_a_second_start_computes_nothing(tmp_path, capsys, monkeypatch):
     assert {"nothing", "retrain", "lfssd", "ssd", "assd", "xalfssd", "finetune"} <= set(records.method)
     assert {*records[records.method == "lfssd"].variant} == {"published", "tuned", "default"}
     assert "origin not recorded" in records.source[0] and records.device_name[0].startswith("cpu (")
+    assert (planned.models, planned.records) == (len(trained), len(records))
+    left = reproduce.plan([job], None, out, 1).iloc[0]
+    assert not left[["models", "records", "training_minutes", "unlearning_minutes"]].any()
     assert len(tuned) == 3 * 2 * len(tuning.SCALES) and len(trained) == 4 and (trained.rate > 0).all()
     before = {name: found for name, found in state(out).items() if name.endswith(".json")}
     monkeypatch.setattr(training, "fit", None)
@@ -236,7 +277,11 @@ def test_originals_can_be_shared(tmp_path):
         (["--profile", "huge"], "unknown profile 'huge'; choose one of paper, small"),
         (["--methods", "lfsd"], "unknown method 'lfsd'"),
         (["--images", "101"], "subset of 101 images is not possible"),
-        (["--seeds", "0"], "leave no gold model"),
+        (["--seeds", "0", "0"], "leave no gold model"),
+        (["--targets", "0"], "at least one target"),
+        (["--jobs", "-1"], "jobs must be at least 1"),
+        (["--device", "gpu"], "device 'gpu' cannot be used here"),
+        (["--stages", "pins-class-resnet18"], "no stage is left to run"),
     ],
 )
 def test_bad_options_end_with_their_remedy(wrong, said, tmp_path, capsys):
@@ -277,6 +322,26 @@ def test_without_imagenet_weights_a_vit_is_trained_from_scratch_and_called_so(mo
     (job,) = reproduce.chosen(scale, ["cifar10-random-vit"], "cpu")
     assert job.architecture.size == "small" and job.recipe.epochs == stages.SCRATCH.epochs
     assert "no weights; a ViT trained from scratch" in capsys.readouterr().err
+    scale = replace(reproduce.profile("paper", images=100, epochs=2), n_random=20)
+    assert reproduce.chosen(scale, ["cifar10-random-vit"], "cpu")[0].recipe.epochs == 2
+
+
+def test_the_size_of_a_vit_decides_its_recipe_and_epochs_go_before():
+    vit = next(stage for stage in stages.STAGES if stage.name == "cifar10-random-vit")
+    scratch, pretrained = (reproduce.profile("small", vit=size).recipe(vit) for size in ("small", "vit_b_16"))
+    assert scratch == reproduce.profile("paper", vit="small").recipe(vit) == stages.SCRATCH
+    assert pretrained == stages.PROFILES["paper"].recipe(vit) and pretrained.lr <= 1e-4 < scratch.lr
+    assert reproduce.profile("paper", vit="small", epochs=2).recipe(vit).epochs == 2
+
+
+def test_rates_are_images_by_the_clock(few, monkeypatch):
+    """Of two runs the second counts; what the first took more was for choosing kernels."""
+    net, recipe, clock = Architecture("resnet18", 8), Recipe(1, batch_size=16), iter([0, 7, 9, 9, 13])
+    monkeypatch.setattr(throughput, "now", lambda _: next(clock))
+    assert throughput.training_rate(few, net, recipe, 3) == (48 / 2, 5)
+    assert throughput.floor_rate(few, net, recipe, 100) == 100 / 4
+    monkeypatch.undo()
+    assert throughput.training_rate(few, net, recipe)[0] > 0 < throughput.floor_rate(few, net, recipe)
 
 
 def test_compiling_has_to_save_more_than_it_costs(monkeypatch, tmp_path):
@@ -310,17 +375,8 @@ def uninterrupted(small, tmp_path_factory):
 @pytest.mark.skipif(not hasattr(os, "setsid"), reason="needs process groups")
 def test_killed_at_any_moment_it_goes_on(uninterrupted, tmp_path):
     out, rng, done = tmp_path / "out", random.Random(0), {}
-    command = [
-        sys.executable,
-        "-m",
-        "lfssd_nb.cli",
-        *COMMAND,
-        "--methods",
-        "nothing",
-        "lfssd",
-        "--out",
-        str(out),
-    ]
+    more = ["--methods", "nothing", "lfssd", "--out", str(out)]
+    command = [sys.executable, "-m", "lfssd_nb.cli", *COMMAND, *more]
     moments = [(tmp_path / "cache", "models/*.safetensors", 2), (out, "*.json", 2), (out, "*.json", 5)]
     for folder, pattern, count in moments:
         process = subprocess.Popen(
@@ -334,7 +390,7 @@ def test_killed_at_any_moment_it_goes_on(uninterrupted, tmp_path):
         now = {path.name: path.read_bytes() for path in out.glob("*.json")}
         assert done.items() <= now.items() and all(json.loads(text) for text in now.values())
         done = now
-    assert cli.main([*COMMAND, "--methods", "nothing", "lfssd", "--out", str(out)]) == 0
+    assert cli.main([*COMMAND, *more]) == 0
     assert done.items() <= {path.name: path.read_bytes() for path in out.glob("*.json")}.items()
     pd.testing.assert_frame_equal(table(out), uninterrupted)
 
