@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -9,10 +10,14 @@ import torch
 import torchvision
 from torch import nn
 
-from lfssd_nb import checkpoints, metrics, models, store
+from lfssd_nb import __version__, checkpoints, metrics, models, store, vit
 from lfssd_nb.models import Architecture
 
 NETS = [Architecture("resnet18", 8), Architecture("vit", size="micro")]
+
+
+def other(few):
+    return models.build(NETS[0], few, seed=5)
 
 
 @pytest.fixture(scope="module", params=NETS, ids=["resnet18", "vit"])
@@ -34,6 +39,22 @@ def test_float32_comes_back_bit_for_bit(net, few, tmp_path):
     assert torch.equal(metrics.logits(model, few.test_x), metrics.logits(again, few.test_x))
 
 
+def test_the_settings_say_what_the_tensors_are(few, tmp_path):
+    about = {"accuracy": {9: 0.5, 10: (1, "é")}}  # JSON knows neither such keys nor tuples
+    path = checkpoints.save(tmp_path / "x", models.build(NETS[1], few), NETS[1], few, about, half=True)
+    text = path.with_suffix(".json").read_text()
+    settings = json.loads(text)
+    assert text.count("\n") > 20 and settings["dtype"] == "float16" and settings["half"]
+    assert settings["architecture"] == {"name": "vit", "width": 16, "size": "micro"}
+    d = settings["data"]
+    assert (d["name"], d["classes"], d["channels"], d["size"]) == ("digits", list(few.classes), 1, 8)
+    assert d["mean"] == pytest.approx([few.mean.item()], abs=1e-4)
+    assert d["std"] == pytest.approx([few.std.item()], abs=1e-4)
+    assert settings["source"] == few.source and settings["sha256"] == store.digest(store.load(path)[0])
+    assert (settings["torch"], settings["lfssd_nb"]) == (torch.__version__, __version__)
+    assert checkpoints.load(path)[1]["about"] == {"accuracy": {"9": 0.5, "10": [1, "é"]}}
+
+
 def test_half_precision_is_half_the_size_and_answers_alike(net, few, tmp_path):
     architecture, model = net
     whole = checkpoints.save(tmp_path / "whole", model, architecture, few)
@@ -44,6 +65,16 @@ def test_half_precision_is_half_the_size_and_answers_alike(net, few, tmp_path):
     z, rounded = (metrics.logits(each, few.train_x) for each in (model, again))
     assert not torch.equal(z, rounded) and (z - rounded).abs().max() < 0.01 * z.abs().max()
     assert (z.argmax(1) == rounded.argmax(1)).float().mean() >= 0.99
+
+
+def test_half_precision_leaves_integers_alone(few, tmp_path):
+    model = other(few)
+    model.bn1.num_batches_tracked.fill_(2049)  # float16 would make it 2048
+    path = checkpoints.save(tmp_path / "half", model, NETS[0], few, half=True)
+    tensors = store.load(path)[0]
+    kinds = {value.dtype for name, value in tensors.items() if "num_batches" in name}
+    assert kinds == {torch.int64} and tensors["fc.weight"].dtype == torch.float16
+    assert checkpoints.load(path)[0].bn1.num_batches_tracked == 2049
 
 
 def test_what_float16_cannot_hold_is_refused(few, tmp_path):
@@ -75,27 +106,74 @@ def test_a_changed_byte_is_noticed(saved, which):
         checkpoints.load(saved[0])
 
 
-def test_settings_never_vouch_for_other_tensors(saved, few, monkeypatch):
-    """Killed after the tensors and before the settings: the older settings are still there."""
-    real = store.write
-    monkeypatch.setattr(store, "write", lambda path, payload: path.suffix == ".json" or real(path, payload))
-    checkpoints.save(saved[0], models.build(NETS[0], few, seed=5), NETS[0], few)
+def test_a_cut_off_or_emptied_file_is_noticed(saved):
+    for file in saved:
+        whole = file.read_bytes()
+        for part in (b"", whole[: len(whole) // 2], b"[]", b"\xff"):
+            file.write_bytes(part)
+            with pytest.raises(store.CorruptFile, match=rf"{file.name} is damaged"):
+                checkpoints.load(saved[0])
+        file.write_bytes(whole)
+    checkpoints.load(saved[0])
+
+
+def test_settings_never_vouch_for_other_tensors(saved, few, tmp_path, monkeypatch):
+    """Killed after the tensors and before the settings: the older settings, or none, are still there."""
+    real = os.replace
+
+    def killed(source, target):
+        if str(target).endswith(".json"):
+            raise KeyboardInterrupt
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        for path in (saved[0], tmp_path / "fresh"):
+            with pytest.raises(KeyboardInterrupt):
+                checkpoints.save(path, other(few), NETS[0], few)
     with pytest.raises(store.CorruptFile, match=r"describes other tensors"):
+        checkpoints.load(saved[0])
+    assert (tmp_path / "fresh.safetensors").exists()
+    with pytest.raises(FileNotFoundError, match=r"fresh\.json does not exist"):
+        checkpoints.load(tmp_path / "fresh")
+    checkpoints.save(saved[0], other(few), NETS[0], few)
+    assert torch.equal(checkpoints.load(saved[0])[0].fc.weight, other(few).fc.weight)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_swapped_files_are_noticed(saved, few, tmp_path, which):
+    elsewhere = checkpoints.save(tmp_path / "other", other(few), NETS[0], few)
+    shutil.copy((elsewhere, elsewhere.with_suffix(".json"))[which], saved[which])
+    with pytest.raises(store.CorruptFile, match=r"net\.json describes other tensors"):
         checkpoints.load(saved[0])
 
 
-def test_a_full_disk_leaves_the_older_pair(saved, few, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_full_disk_leaves_the_older_pair_or_none(saved, few, tmp_path, monkeypatch, at):
+    real, calls = os.fsync, []
 
-    before = checkpoints.load(saved[0])[0].fc.weight
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="free some space"):
-        patch.setattr(os, "fsync", full)
-        checkpoints.save(saved[0], models.build(NETS[0], few, seed=5), NETS[0], few)
+    def full(file):
+        calls.append(file)
+        if len(calls) == at:
+            raise OSError(28, "No space left on device")
+        real(file)
+
+    before, files = checkpoints.load(saved[0])[0].fc.weight, {*tmp_path.iterdir()}
+    monkeypatch.setattr(os, "fsync", full)
+    for path in (saved[0], tmp_path / "fresh"):
+        calls.clear()
+        with pytest.raises(OSError, match="free some space"):
+            checkpoints.save(path, other(few), NETS[0], few)
+    assert {*tmp_path.iterdir()} == files
     assert torch.equal(checkpoints.load(saved[0])[0].fc.weight, before)
 
 
 def test_a_missing_half_is_named(saved):
+    tensors = saved[0].read_bytes()
+    saved[0].unlink()
+    with pytest.raises(FileNotFoundError, match=r"net\.safetensors does not exist"):
+        checkpoints.load(saved[0])
+    saved[0].write_bytes(tensors)
     saved[1].unlink()
     with pytest.raises(FileNotFoundError, match=r"net\.json does not exist: a checkpoint is two files"):
         checkpoints.load(saved[0])
@@ -108,6 +186,20 @@ def test_another_architecture_is_named_by_its_first_tensor(few, tmp_path):
     path = checkpoints.save(tmp_path / "net", model, replace(NETS[0], width=16), few)
     with pytest.raises(ValueError, match=r"conv1\.weight is \(16, .* in the network and \(8, "):
         checkpoints.load(path)
+    path = checkpoints.save(tmp_path / "net", model, NETS[1], few)
+    with pytest.raises(ValueError, match=r"class_token is .* in the network and missing in the file"):
+        checkpoints.load(path)
+    model.register_buffer("extra", torch.zeros(2))
+    path = checkpoints.save(tmp_path / "net", model, NETS[0], few)
+    with pytest.raises(ValueError, match=r"extra is missing in the network and \(2,\) in the file"):
+        checkpoints.load(path)
+
+
+def test_the_size_of_a_vit_means_nothing_to_a_resnet(few, tmp_path):
+    architecture = Architecture("resnet18", 8, "vit_b_16")
+    model = models.build(architecture, few)
+    again, _ = checkpoints.load(checkpoints.save(tmp_path / "net", model, architecture, few), few)
+    assert torch.equal(again.fc.weight, model.fc.weight)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +216,26 @@ def test_other_data_are_refused(saved, few, change, said):
     checkpoints.load(saved[0], few)
     with pytest.raises(ValueError, match=f"{said}.*load the data set that it belongs to"):
         checkpoints.load(saved[0], change(few))
+
+
+def test_rounding_is_not_another_normalisation(few, tmp_path):
+    one, two = (replace(few, mean=torch.full_like(few.mean, v)) for v in (0.1234549, 0.1234551))
+    path = checkpoints.save(tmp_path / "net", other(few), NETS[0], one)
+    checkpoints.load(path, two)
+    with pytest.raises(ValueError, match="with mean"):
+        checkpoints.load(path, replace(two, mean=two.mean + 1e-3))
+
+
+def test_vit_b_16_is_the_network_that_is_trained(few, monkeypatch):
+    """No weights are made (meta device) or downloaded: only names and shapes are compared."""
+    real = torchvision.models.vit_b_16
+    monkeypatch.setattr(vit, "vit_b_16", lambda weights: real(weights=None))
+    architecture = Architecture("vit", size="vit_b_16")
+    with torch.device("meta"):
+        trained = vit.vit(len(few.classes), 1, 8, "vit_b_16")
+        empty = checkpoints._empty(architecture, {"classes": list(few.classes), "channels": 1, "size": 8})
+    shapes = [{k: v.shape for k, v in each.state_dict().items()} for each in (trained, empty)]
+    assert len(shapes[0]) == 152 and shapes[0] == shapes[1] and type(trained) is type(empty)
 
 
 def test_a_pretrained_architecture_is_loaded_without_a_download(few, tmp_path, monkeypatch):
@@ -143,6 +255,8 @@ def test_a_pretrained_architecture_is_loaded_without_a_download(few, tmp_path, m
     architecture = Architecture("vit", size="vit_b_16")
     model = checkpoints._empty(architecture, {"classes": list(few.classes), "channels": 1, "size": 8})
     path = checkpoints.save(tmp_path / "big", model, architecture, few)
+    state = torch.get_rng_state()
     again, settings = checkpoints.load(path, few)
+    assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(again.vit.heads[0].weight, model.vit.heads[0].weight)
     assert json.loads(path.with_suffix(".json").read_text())["architecture"] == settings["architecture"]
