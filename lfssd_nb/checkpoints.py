@@ -32,13 +32,16 @@ def save(
     """Writes both files, each whole or not at all, and returns the path of the tensors.
 
     A full disk leaves an older pair as it was; after a kill between the two renames `load` refuses them.
-    half: floating tensors in float16. about: anything that JSON can hold, to stand in the settings.
-    Raises ``ValueError`` for a tensor that is not finite (in float16), ``OSError`` as in `store.write`.
+    half: floating tensors in float16, integer buffers as they are. about: anything that JSON can hold.
+    Raises ``ValueError`` for a tensor that is not finite (in float16) or, without ``half``, not float32;
+    ``OSError`` as in `store.write`.
     """
     tensors = dict(model.state_dict())
     for name, value in tensors.items():
         if half and value.is_floating_point():
             tensors[name] = value.half()
+        elif value.is_floating_point() and value.dtype != torch.float32:  # `load` would round float64
+            raise ValueError(f"{name} is {value.dtype}, checkpoints hold float32: call model.float() first")
         if not torch.isfinite(tensors[name]).all():
             hint = "; half=False keeps its range" if torch.isfinite(value).all() else ""
             raise ValueError(f"{name} is not finite{' in float16' if hint else ''}{hint}")
@@ -61,9 +64,9 @@ def save(
 
 
 def load(
-    path: str | Path, data: Dataset | None = None, device: str | torch.device = "cpu"
+    path: str | Path, data: Dataset | None = None, device: str | torch.device | None = None
 ) -> tuple[nn.Module, dict]:
-    """The model, float32 and in eval mode on ``device``, and its settings.
+    """The model, float32 and in eval mode on ``device`` (default: that of ``data``, else the CPU); settings.
 
     data: what it is to be used on; it must have the classes, images and normalisation that the network was
     trained with. Raises ``FileNotFoundError``, `store.CorruptFile` if a byte of either file has changed or
@@ -96,7 +99,7 @@ def load(
                 f"network and {there[1]} in the file; save it with the architecture that it has"
             )
     model.load_state_dict({name: value.to(wanted[name].dtype) for name, value in tensors.items()})
-    return model.to(device).eval(), settings
+    return model.to(device or (data.device if data else "cpu")).eval(), settings
 
 
 def _files(path: str | Path) -> tuple[Path, Path]:

@@ -55,6 +55,23 @@ def test_the_settings_say_what_the_tensors_are(few, tmp_path):
     assert checkpoints.load(path)[1]["about"] == {"accuracy": {"9": 0.5, "10": [1, "é"]}}
 
 
+def test_what_would_be_rounded_unasked_is_refused(few, tmp_path):
+    model = other(few).double()
+    with pytest.raises(ValueError, match=r"conv1\.weight is torch\.float64, .* call model\.float\(\) first"):
+        checkpoints.save(tmp_path / "x", model, NETS[0], few)
+    assert not [*tmp_path.iterdir()]
+    checkpoints.save(tmp_path / "x", model.float(), NETS[0], few)
+
+
+def test_the_model_goes_where_its_data_are(saved, few):
+    there = replace(few, train_x=few.train_x.to("meta"))
+
+    def kind(*where):
+        return checkpoints.load(saved[0], *where)[0].fc.weight.device.type
+
+    assert (kind(), kind(few), kind(there), kind(there, "cpu")) == ("cpu", "cpu", "meta", "cpu")
+
+
 def test_half_precision_is_half_the_size_and_answers_alike(net, few, tmp_path):
     architecture, model = net
     whole = checkpoints.save(tmp_path / "whole", model, architecture, few)
