@@ -106,7 +106,7 @@ def layer_shares(reports: Mapping[str, pd.DataFrame], title: str = "") -> Figure
 
 def strips(table: pd.DataFrame, columns: Mapping[str, str], by: str = "label") -> Figure:
     """One row for each value of ``by``, one panel for each column (named by its axis label): every case as a
-    grey tick, their mean and its 95 % interval (`records.mean_and_interval`)."""
+    grey tick, their mean and, from four cases on, its 95 % interval (`records.mean_and_interval`)."""
     names = list(dict.fromkeys(table[by]))
     size = (5.2 * len(columns), 0.36 * len(names) + 1.1)
     figure, axes = plt.subplots(1, len(columns), figsize=size, sharey=True, squeeze=False)
@@ -114,7 +114,8 @@ def strips(table: pd.DataFrame, columns: Mapping[str, str], by: str = "label") -
     for ax, (column, label) in zip(axes.flat, columns.items(), strict=True):
         found = mean_and_interval(table, [by], column)
         ax.plot(table[column], rows, "|", color="0.6", ms=9)
-        ax.errorbar(found["mean"], range(len(names)), xerr=found.half, fmt="o", color="#0072B2", ms=6)
+        half = found.half.where(found.n >= 4)
+        ax.errorbar(found["mean"], range(len(names)), xerr=half, fmt="o", color="#0072B2", ms=6)
         ax.set(xlabel=label)
     axes[0, 0].set_yticks(range(len(names)), names)
     axes[0, 0].invert_yaxis()
