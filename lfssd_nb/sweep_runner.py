@@ -71,7 +71,7 @@ def run(sweeps: Sequence[Sweep], folder: str | Path, n_jobs: int | None = None) 
         folder,
         _cells,
         n_jobs,
-        lambda s: (s.case.data, s.case.architecture, s.case.seed, s.estimators),
+        lambda s: (s.case.importances, s.estimators),
     )
     return load(folder, sweeps)
 
@@ -92,6 +92,7 @@ def importance(name: str, model: nn.Module, x: Tensor, y: Tensor) -> Importance:
 
 
 def _cells(batch: Sequence[Sweep], folder: Path) -> None:
+    """The records of sweeps that share one original and one order of D, and so I(D)."""
     full: dict[str, Importance] = {}
     for each in batch:
         if not runner.record(folder, each).exists():
@@ -102,15 +103,14 @@ def _cells(batch: Sequence[Sweep], folder: Path) -> None:
 
 def _one(each: Sweep, d: Dataset, scenario: Scenario, full: dict[str, Importance]) -> pd.DataFrame:
     case, (x, measure) = each.case, exam(d, scenario)
-    model = trained(d, case.architecture, None, case.seed, show=False)
+    model = trained(d, case.architecture, case.recipe, case.seed, show=False)
     order = published_order(d, scenario)
     pairs = {}
     for name in each.estimators:
-        known = name, case.kind == "random"
-        if known not in full:
-            full[known] = importance(name, model, d.train_x[order], d.train_y[order])
+        if name not in full:
+            full[name] = importance(name, model, d.train_x[order], d.train_y[order])
         part = importance(name, model, d.train_x[scenario.forget], d.train_y[scenario.forget])
-        pairs[name] = part, full[known]
+        pairs[name] = part, full[name]
     golds = runner.other_golds(case, d, scenario)
     gold = pd.DataFrame([measure(logits(one, x)) for one in golds]).mean().add_prefix("gold_")
     cells = grid(model, pairs, x, measure, scales=each.scales, lams=each.lams, show=False)

@@ -27,6 +27,7 @@ from lfssd_nb import (
     runner,
     scenarios,
     stages,
+    sweep_runner,
     throughput,
     training,
     tuning,
@@ -151,6 +152,16 @@ def test_one_computation_of_i_d_serves_every_class_of_an_original(tmp_path, monk
     pd.testing.assert_frame_equal(
         table.drop(columns="seconds"), pd.concat(alone, ignore_index=True).drop(columns="seconds")
     )
+
+
+def test_a_sweep_is_of_the_network_that_its_case_names(tmp_path):
+    """Two recipes in one call: each its own original, gold and I(D)."""
+    two = [Sweep(replace(CASE, recipe=recipe), (0.1, 0.5)) for recipe in (Recipe(1), Recipe(2))]
+    both = sweep_runner.run(two, tmp_path / "both", 1)
+    alone = [sweep_runner.run([each], tmp_path / str(k), 1) for k, each in enumerate(two)]
+    assert not alone[0].equals(alone[1])
+    pd.testing.assert_frame_equal(both, pd.concat(alone, ignore_index=True))
+    assert len([*(tmp_path / "cache" / "models").iterdir()]) == 2 * 3
 
 
 def test_memory_recalls_what_it_computed_for_one_model(few):
