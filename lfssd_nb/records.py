@@ -9,13 +9,16 @@ from scipy.stats import t
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """A committed CSV of records (``.csv``, ``.csv.gz``); ``target`` stays text, ``settings`` becomes dicts.
+    """A committed CSV of records (``.csv``, ``.csv.gz``); ``target`` stays text, a ``variant`` without a name
+    is an empty one, ``settings`` becomes dicts.
 
     Raises ``FileNotFoundError`` saying how to make it.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist: `make study` writes the records")
     table = pd.read_csv(path, dtype={"target": str})
+    if "variant" in table:
+        table = table.fillna({"variant": ""})
     return table.assign(settings=table["settings"].map(json.loads)) if "settings" in table else table
 
 
