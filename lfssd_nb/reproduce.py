@@ -79,17 +79,19 @@ def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_job
         rates, n = rates_of(job, folder), len(runner.setting(job.cases()[0])[0].train_y)
         scales = _scales(job, folder) or dict.fromkeys(("lfssd", "ssd"), 0.0)  # not tuned: there is no record
         runs = [run for run in stages.runs(job, scales, methods) if not runner.record(folder, run).exists()]
-        models = {name: each for name, each in runner.models(runs).items() if name not in seen}
-        models = [each for each in models.values() if pd.isna(_trained(*each)[1])]
-        passes = RECORD * len(runs) + IMPORTANCES * len({run.case.importances for run in runs} - seen)
+        needed, importances = runner.models(runs), {run.case.importances for run in runs}
+        models = {name: each for name, each in needed.items() if name not in seen}
+        costs = [_trained(*each) for each in models.values()]
+        images = [read for read, seconds in costs if pd.isna(seconds)]
+        passes = RECORD * len(runs) + IMPORTANCES * len(importances - seen)
         for run in runs:
             if run.method in job.profile.baselines:
                 passes += baselines.get(run.method).defaults.get("epochs", 0)
-        seen |= runner.models(runs).keys() | {run.case.importances for run in runs}
-        seconds = [sum(_trained(*each)[0] for each in models) / rates["rate"], passes * n / rates["float32"]]
+        seen |= needed.keys() | importances
+        seconds = [sum(images) / rates["rate"], passes * n / rates["float32"]]
         minutes = [each / 60 / n_jobs for each in seconds]
         rows.append(
-            dict(stage=job.stage.name, models=len(models), records=len(runs), **rates)
+            dict(stage=job.stage.name, models=len(images), records=len(runs), **rates)
             | dict(training_minutes=minutes[0], unlearning_minutes=minutes[1])
         )
     return pd.DataFrame(rows)
@@ -174,10 +176,12 @@ def _models_of(jobs: Sequence[Job], folder: Path) -> Iterator[dict]:
     for job in jobs:
         models = runner.models(stages.runs(job, {}, ("nothing",)))
         for name, (case, seed, gold) in models.items():
-            images, seconds = _trained(case, seed, gold)
-            if name in seen or pd.isna(seconds):
+            if name in seen:
                 continue
             seen.add(name)
+            images, seconds = _trained(case, seed, gold)
+            if pd.isna(seconds):
+                continue
             d, _ = runner.setting(case)
             yield (
                 dict(stage=job.stage.name, data=case.data, seed=seed, gold_of=case.target if gold else "")
@@ -200,25 +204,35 @@ def share(jobs: Sequence[Job], folder: Path) -> None:
         checkpoints.save(folder / name, model, case.architecture, d, about, half=True)
 
 
-def profile(name: str, **changes) -> Profile:
-    """A profile by name with changes: ``images``, ``epochs``, ``seeds``, ``targets`` (how many), ``vit``
-    (a size). Raises ``ValueError`` for an unknown name and fewer than one target."""
+def profile(
+    name: str,
+    *,
+    images: int | None = None,
+    epochs: int | None = None,
+    seeds: Sequence[int] | None = None,
+    targets: int | None = None,
+    vit: str | None = None,
+) -> Profile:
+    """A profile by name with changes; ``targets``: how many of each stage, ``vit``: a size.
+
+    Raises ``ValueError`` for an unknown name and fewer than one target.
+    """
     if name not in PROFILES:
         raise ValueError(f"unknown profile {name!r}; choose one of {', '.join(PROFILES)}")
     found = PROFILES[name]
-    if (images := changes.get("images")) is not None:
+    if images is not None:
         found = replace(found, images=images)
-    if seeds := changes.get("seeds"):
+    if seeds:
         found = replace(found, seeds=tuple(dict.fromkeys(seeds)))
-    if (n := changes.get("targets")) is not None:
-        if n < 1:
-            raise ValueError(f"a stage needs at least one target, got targets={n}")
-        found = replace(found, n_targets={stage.name: n for stage in STAGES})
-    if (size := changes.get("vit")) not in (None, found.vit):
+    if targets is not None:
+        if targets < 1:
+            raise ValueError(f"a stage needs at least one target, got targets={targets}")
+        found = replace(found, n_targets={stage.name: targets for stage in STAGES})
+    if vit not in (None, found.vit):
         recipes = {k: v for k, v in found.recipes.items() if k[1] != "vit"} | {("*", "scratch"): SCRATCH}
-        recipes["*", "vit"] = PRETRAINED if size == "vit_b_16" else SCRATCH
-        found = replace(found, vit=size, recipes=recipes)
-    if (epochs := changes.get("epochs")) is not None:  # of the ViT's new recipes too
+        recipes["*", "vit"] = PRETRAINED if vit == "vit_b_16" else SCRATCH
+        found = replace(found, vit=vit, recipes=recipes)
+    if epochs is not None:  # of the ViT's new recipes too
         found = replace(found, recipes={k: replace(v, epochs=epochs) for k, v in found.recipes.items()})
     return found
 

@@ -14,7 +14,7 @@ import json
 import platform
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from .recipes import Recipe, default_recipe
 from .scenarios import Scenario
 from .training import trained, training_seconds
 
+ADDED = ("images", "recipe", "device")  # fields of a Case that came after the first records
 SCHEMA = 1  # part of every record's name: raise it when a column changes its meaning
 
 
@@ -76,7 +77,7 @@ class Case:
     @property
     def identity(self) -> dict:
         """All that decides a record; a field that was added later counts where it is not at its default."""
-        later = {"images": None, "recipe": None, "device": "cpu"}
+        later = {each.name: each.default for each in fields(self) if each.name in ADDED}
         return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
 
     @property
@@ -206,9 +207,8 @@ def _records(runs: Sequence[Run], folder: Path) -> None:
     """The records of runs on one original model, case by case; I(D) is computed once for all of them."""
     memory, original = baselines.Memory(), None
     for case in dict.fromkeys(each.case for each in runs):
-        mine = [each for each in runs if each.case == case]
-        mine = [each for each in mine if not record(folder, each).exists()]  # by a worker that died since
-        if not mine:
+        mine = [each for each in runs if each.case == case and not record(folder, each).exists()]
+        if not mine:  # a worker that died since had finished them
             continue
         d, scenario = setting(case)
         if original is None:  # loaded anew it would be another model to the memory

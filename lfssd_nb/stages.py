@@ -98,8 +98,7 @@ PROFILES = {
         64, "vit_b_16", None, 100,
         {
             ("*", "resnet18"): _RESNET, ("cifar10", "resnet18"): replace(_RESNET, epochs=20),
-            ("cifar20", "resnet18"): replace(_RESNET, epochs=20), ("pins", "resnet18"): _RESNET,
-            ("olivetti", "resnet18"): _FACES,
+            ("cifar20", "resnet18"): replace(_RESNET, epochs=20), ("olivetti", "resnet18"): _FACES,
             ("*", "vit"): PRETRAINED, ("cifar20", "vit"): replace(PRETRAINED, epochs=9),
             ("*", "scratch"): SCRATCH,
         },
@@ -174,7 +173,7 @@ def published(stage: Stage, method: str) -> dict | None:
 
 def runs(job: Job, scales: dict[str, float], methods: tuple[str, ...] | None = None) -> list[Run]:
     """The runs of a job, case by case. ``scales``: a tuned alpha' for ``"ssd"`` and ``"lfssd"``
-    (`tuning.tuned`); ``methods``: only these."""
+    (`tuning.best`); ``methods``: only these."""
     found = []
     for case in job.cases():
         entries = [("nothing", "", {}), ("retrain", "", {})]

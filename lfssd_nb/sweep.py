@@ -45,11 +45,12 @@ def exam(data: Dataset, scenario: Scenario, part: slice | None = None) -> tuple[
         x, y = torch.cat([x, data.train_x[scenario.forget]]), torch.cat([y, data.train_y[scenario.forget]])
         forget = torch.arange(n, len(x), device=x.device)
 
-    def measure(z: Tensor) -> dict[str, float]:
-        sets = {"retained": retain, "forgotten": forget}
-        return {name: percent_correct(z[index], y[index]) for name, index in sets.items()}
+    return x, correct(y, retained=retain, forgotten=forget)
 
-    return x, measure
+
+def correct(y: Tensor, **parts: Tensor | slice) -> Measure:
+    """Measures accuracies in percent: of logits for labels ``y``, on each of ``parts``, positions by name."""
+    return lambda z: {name: percent_correct(z[index], y[index]) for name, index in parts.items()}
 
 
 def grid(

@@ -16,11 +16,11 @@ from torch import Tensor
 from . import runner, store
 from .data import Dataset
 from .importance import fisher, sensitivity
-from .metrics import accuracy, logits, percent_correct
+from .metrics import accuracy, logits
 from .runner import Case
 from .scenarios import Scenario
 from .search import damage_and_rest
-from .sweep import Measure, grid
+from .sweep import Measure, correct, grid
 from .training import trained
 
 SCALES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -64,12 +64,7 @@ def best(table: pd.DataFrame) -> dict[str, float]:
 def measured_on_training(d: Dataset, scenario: Scenario, every: int = 5) -> tuple[Tensor, Measure]:
     """All images of D_f and every fifth of D_r, and their accuracies as `sweep.exam` names them."""
     index, n = torch.cat([scenario.forget, scenario.retain[::every]]), len(scenario.forget)
-    y = d.train_y[index]
-
-    def measure(z: Tensor) -> dict[str, float]:
-        return {"retained": percent_correct(z[n:], y[n:]), "forgotten": percent_correct(z[:n], y[:n])}
-
-    return d.train_x[index], measure
+    return d.train_x[index], correct(d.train_y[index], retained=slice(n, None), forgotten=slice(n))
 
 
 def _rows(tuning: Tuning):

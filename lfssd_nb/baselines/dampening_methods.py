@@ -19,8 +19,7 @@ def _dampened(
         if alpha is not None:
             raise ValueError(f"give alpha or scale, not both (got alpha={alpha}, scale={scale})")
         alpha = scale * len(full[0]) / len(forget[0])
-    if alpha is None and reduction == "batch":
-        raise ValueError(unlearn.NO_SCALE)
+    unlearn.check(rule.__name__, alpha, lam, reduction=reduction, batch_size=batch_size)
     if batch_size is None:
         batch_size = 64 if reduction == "batch" else 128
     size = batch_size if forget_batch_size is None else forget_batch_size
