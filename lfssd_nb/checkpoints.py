@@ -13,12 +13,10 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torchvision.models import vit_b_16
 
 from . import __version__, models, store
 from .data import Dataset
 from .models import Architecture
-from .vit import _GreyOrColour
 
 
 def save(
@@ -133,12 +131,6 @@ def _check(stored: dict, given: dict, path: Path) -> None:
 
 def _empty(architecture: Architecture, data: dict) -> nn.Module:
     """An untrained network for the settings of a data set; ViT-B/16 without downloading its weights."""
-    n_classes, channels, size = len(data["classes"]), data["channels"], data["size"]
-    if (architecture.name, architecture.size) == ("vit", "vit_b_16"):
-        with torch.random.fork_rng(devices=[]):
-            network = vit_b_16(weights=None)
-            network.heads = nn.Sequential(nn.Linear(network.hidden_dim, n_classes))
-        return _GreyOrColour(network)
-    x, y = torch.empty(0, channels, size, size), torch.empty(0, dtype=torch.int64)
+    x, y = torch.empty(0, data["channels"], data["size"], data["size"]), torch.empty(0, dtype=torch.int64)
     blank = Dataset("", x, y, x, y, tuple(data["classes"]), "", torch.zeros(()), torch.ones(()))
-    return models.build(architecture, blank)
+    return models.build(architecture, blank, pretrained=False)

@@ -30,11 +30,11 @@ class Architecture:
             raise ValueError(f"width must be at least 1, got {self.width}")
 
 
-def build(architecture: Architecture, data: Dataset, seed: int = 0) -> nn.Module:
+def build(architecture: Architecture, data: Dataset, seed: int = 0, pretrained: bool = True) -> nn.Module:
     """A model for the data's channels, image size and classes, on the data's device.
 
     ``seed`` fixes the initial weights (drawn on the CPU, so that they are the same everywhere);
-    the global random state is left as it was.
+    the global random state is left as it was. ``pretrained``: as for `vit.vit`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -43,5 +43,5 @@ def build(architecture: Architecture, data: Dataset, seed: int = 0) -> nn.Module
             model = ResNet18(n_classes, data.channels, architecture.width)
         else:
             fitting = "micro" if size < 16 else "small"
-            model = vit(n_classes, data.channels, size, architecture.size or fitting)
+            model = vit(n_classes, data.channels, size, architecture.size or fitting, pretrained)
     return model.to(data.device)

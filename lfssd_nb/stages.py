@@ -109,7 +109,7 @@ PROFILES = {
         {
             ("*", "resnet18"): Recipe(8, 0.1, 64, 5e-4, augmentation=CROP),
             ("olivetti", "resnet18"): _FACES,
-            ("*", "vit"): Recipe(15, 1e-3, 64, 0.05, "adamw", augmentation=CROP),
+            ("*", "vit"): Recipe(20, 1e-3, 64, 0.05, "adamw", augmentation=CROP),
         },
         {
             "cifar20-class-resnet18": 2, "cifar20-subclass-resnet18": 2, "cifar10-random-resnet18": 1,
@@ -139,8 +139,10 @@ class Job:
 
     @property
     def recipe(self) -> Recipe:
-        """In bfloat16 where the device is fast at it."""
+        """In bfloat16 where the device is fast at it; but no ViT on a CPU, which converts its small matrices
+        for longer than it saves on them (measured: 800 images a second against 1050 in float32)."""
         fast = fast_bfloat16(torch.device(self.device))
+        fast = fast and (self.stage.network != "vit" or self.device != "cpu")
         return replace(self.profile.recipe(self.stage), bfloat16=fast, compiled=self.compiled)
 
     def case(self, target: str, seed: int) -> Case:

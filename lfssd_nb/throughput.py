@@ -10,7 +10,7 @@ from .data import Dataset
 from .device import autocast
 from .models import Architecture, build
 from .recipes import Recipe
-from .training import _memory_format, fit
+from .training import fit, memory_format
 
 
 def training_rate(
@@ -33,7 +33,7 @@ def floor_rate(data: Dataset, architecture: Architecture, recipe: Recipe, batche
     batches that lie ready: no training in this format is faster without compiling."""
     x, y = _few(data, recipe, batches)
     model = build(architecture, data).train()
-    layout = _memory_format(model)
+    layout = memory_format(model)
     model.to(memory_format=layout)
     parts = [part.contiguous(memory_format=layout) for part in x.split(recipe.batch_size)]
     labels = y.split(recipe.batch_size)

@@ -1,7 +1,7 @@
 """Vision transformers: torchvision's ``VisionTransformer`` in four sizes.
 
 * ``micro`` for 8x8 digits: 2x2 patches (16 tokens), 4 layers, width 64: 0.14 M parameters;
-* ``tiny`` for 32x32 CIFAR on a CPU: 4x4 patches (64 tokens), 4 layers, width 128: 0.5 M parameters;
+* ``tiny`` for 32x32 CIFAR on a CPU: 8x8 patches (16 tokens), 4 layers, width 128: 0.6 M parameters;
 * ``small`` for 32x32 CIFAR: 4x4 patches (64 tokens), 6 layers, width 256: 3.2 M parameters;
 * ``vit_b_16``: ViT-B/16 at 224x224 with ImageNet weights, 85.8 M parameters. torchvision downloads
   the weights on first use; the images are enlarged inside the model, so that it takes any size.
@@ -17,12 +17,12 @@ from torchvision.models import VisionTransformer, ViT_B_16_Weights, vit_b_16
 
 SIZES = {
     "micro": dict(patch_size=2, num_layers=4, num_heads=4, hidden_dim=64, mlp_dim=128),
-    "tiny": dict(patch_size=4, num_layers=4, num_heads=4, hidden_dim=128, mlp_dim=256),
+    "tiny": dict(patch_size=8, num_layers=4, num_heads=4, hidden_dim=128, mlp_dim=256),
     "small": dict(patch_size=4, num_layers=6, num_heads=4, hidden_dim=256, mlp_dim=512),
 }
 
 
-class _GreyOrColour(nn.Module):
+class GreyOrColour(nn.Module):
     """Enlarges images to 224x224 and repeats a grey channel three times, then calls ViT-B/16."""
 
     def __init__(self, vit: VisionTransformer):
@@ -34,22 +34,22 @@ class _GreyOrColour(nn.Module):
         return self.vit(F.interpolate(x, size=224, mode="bilinear", antialias=True))
 
 
-def vit(n_classes: int, channels: int, image_size: int, size: str) -> nn.Module:
+def vit(n_classes: int, channels: int, image_size: int, size: str, pretrained: bool = True) -> nn.Module:
     """Builds a ViT: images ``[N, channels, image_size, image_size]`` to logits ``[N, n_classes]``.
 
-    Raises ``ValueError`` for an unknown size and ``ConnectionError`` when the ImageNet weights of
-    ``vit_b_16`` cannot be downloaded.
+    pretrained: whether ``vit_b_16`` starts from its ImageNet weights; the other sizes never do.
+    Raises ``ValueError`` for an unknown size and ``ConnectionError`` when those weights cannot be downloaded.
     """
     if size == "vit_b_16":
         try:
-            model = vit_b_16(weights=ViT_B_16_Weights.IMAGENET1K_V1)
+            model = vit_b_16(weights=ViT_B_16_Weights.IMAGENET1K_V1 if pretrained else None)
         except (URLError, OSError) as error:
             raise ConnectionError(
                 "the ImageNet weights of vit_b_16 could not be downloaded; connect to the network "
                 "once, or put the file into torch.hub.get_dir()/checkpoints"
             ) from error
         model.heads = nn.Sequential(nn.Linear(model.hidden_dim, n_classes))
-        return _GreyOrColour(model)
+        return GreyOrColour(model)
     if size not in SIZES:
         raise ValueError(f"unknown ViT size {size!r}; choose from {sorted(SIZES)} or 'vit_b_16'")
     model = VisionTransformer(image_size=image_size, num_classes=n_classes, **SIZES[size])

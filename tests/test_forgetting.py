@@ -39,8 +39,8 @@ def test_ssd_forgets_digit_3_too(digits):
 def test_memory_formats_that_crash_are_not_used(digits):
     """Width 8 on one channel of 64x64, in either way into channels_last, was a segmentation fault."""
     narrow, wide = (models.build(Architecture("resnet18", width), digits) for width in (8, 16))
-    assert training._memory_format(narrow) == torch.contiguous_format
-    assert training._memory_format(wide) == torch.channels_last
+    assert training.memory_format(narrow) == torch.contiguous_format
+    assert training.memory_format(wide) == torch.channels_last
     x = augment(torch.randn(5, 1, 16, 16), Augmentation(shift=2, flip=True), torch.Generator().manual_seed(0))
     assert x.stride() == (256, 256, 16, 1)
 
