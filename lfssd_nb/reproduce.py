@@ -26,6 +26,7 @@ from .training import trained, training_seconds
 
 RECORD = 0.5  # passes over D that evaluating one record takes, in units of a training pass
 IMPORTANCES = 8  # those of D: three per sample at two passes each, two batch means
+TUNING = 10  # two importances per sample; 96 cells, each forward (a third of a pass) over a fifth of D
 
 
 def chosen(profile: Profile, names: Sequence[str] | None, device: str) -> list[Job]:
@@ -84,6 +85,7 @@ def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_job
         costs = [_trained(*each) for each in models.values()]
         images = [read for read, seconds in costs if pd.isna(seconds)]
         passes = RECORD * len(runs) + IMPORTANCES * len(importances - seen)
+        passes += 0 if runner.record(folder, job.tuning()).exists() else TUNING
         for run in runs:
             if run.method in job.profile.baselines:
                 passes += baselines.get(run.method).defaults.get("epochs", 0)
@@ -194,13 +196,14 @@ def _models_of(jobs: Sequence[Job], folder: Path) -> Iterator[dict]:
 
 
 def share(jobs: Sequence[Job], folder: Path) -> None:
-    """Half-precision checkpoints of the original models, DATA-NETWORK-SEED, with their test accuracy."""
+    """Half-precision checkpoints of the original models, DATA-NETWORK-SIZE-SEED, with their test accuracy."""
     for case in dict.fromkeys(replace(c, kind="", target="") for job in jobs for c in job.cases()):
         d = runner.dataset(case)
         with single_threaded():
             model = trained(d, case.architecture, case.recipe, case.seed)
         about = dict(seed=case.seed, recipe=asdict(case.recipe), test_acc=accuracy(model, d.test_x, d.test_y))
-        name = f"{case.data}-{case.architecture.name}-{case.seed}"
+        size = case.architecture.size or case.architecture.width
+        name = f"{case.data}-{case.architecture.name}-{size}-{case.seed}"
         checkpoints.save(folder / name, model, case.architecture, d, about, half=True)
 
 

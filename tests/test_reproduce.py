@@ -273,10 +273,10 @@ def test_originals_can_be_shared(tmp_path):
     there = tmp_path / "shared"
     command = [*COMMAND, "--methods", "nothing", "--out", str(tmp_path / "out"), "--share", str(there)]
     assert cli.main(command) == 0
-    names = {f"cifar10-resnet18-{seed}.{kind}" for seed in (0, 1) for kind in ("safetensors", "json")}
+    names = {f"cifar10-resnet18-16-{seed}.{kind}" for seed in (0, 1) for kind in ("safetensors", "json")}
     assert {path.name for path in there.iterdir()} == names
     d = data.load("cifar10", device="cpu")
-    model, about = checkpoints.load(there / "cifar10-resnet18-1", d)
+    model, about = checkpoints.load(there / "cifar10-resnet18-16-1", d)
     assert about["half"] and about["about"]["seed"] == 1 and about["about"]["recipe"]["epochs"] == 1
     assert abs(metrics.accuracy(model, d.test_x, d.test_y) - about["about"]["test_acc"]) < 5
 
@@ -384,12 +384,14 @@ def uninterrupted(small, tmp_path_factory):
 
 
 @pytest.mark.skipif(not hasattr(os, "setsid"), reason="needs process groups")
-def test_killed_at_any_moment_it_goes_on(uninterrupted, tmp_path):
+@pytest.mark.parametrize(("n_jobs", "moments"), [("1", (2, 2, 5)), ("2", (3, 4, 6))])
+def test_killed_at_any_moment_it_goes_on(n_jobs, moments, uninterrupted, tmp_path):
+    """After so many models (of 4), then after so many files of results (of 10)."""
     out, rng, done = tmp_path / "out", random.Random(0), {}
-    more = ["--methods", "nothing", "lfssd", "--out", str(out)]
+    more = ["--methods", "nothing", "lfssd", "--jobs", n_jobs, "--out", str(out)]
     command = [sys.executable, "-m", "lfssd_nb.cli", *COMMAND, *more]
-    moments = [(tmp_path / "cache", "models/*.safetensors", 2), (out, "*.json", 2), (out, "*.json", 5)]
-    for folder, pattern, count in moments:
+    places = [(tmp_path / "cache", "models/*.safetensors"), (out, "*.json"), (out, "*.json")]
+    for (folder, pattern), count in zip(places, moments, strict=True):
         process = subprocess.Popen(
             command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
