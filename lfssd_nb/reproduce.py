@@ -26,7 +26,8 @@ from .training import trained, training_seconds
 
 RECORD = 0.5  # passes over D that evaluating one record takes, in units of a training pass
 IMPORTANCES = 8  # those of D: three per sample at two passes each, two batch means
-TUNING = 10  # two importances per sample; 96 cells, each forward (a third of a pass) over a fifth of D
+IMPORTANCES_PER_SAMPLE = 4  # two of them, for tuning
+GRID = 2  # 32 cells of a case, each forward (a third of a pass) over a fifth of D
 
 
 def chosen(profile: Profile, names: Sequence[str] | None, device: str) -> list[Job]:
@@ -78,14 +79,14 @@ def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_job
     rows, seen = [], set()
     for job in jobs:
         rates, n = rates_of(job, folder), len(runner.setting(job.cases()[0])[0].train_y)
-        scales = _scales(job, folder) or dict.fromkeys(("lfssd", "ssd"), 0.0)  # not tuned: there is no record
-        runs = [run for run in stages.runs(job, scales, methods) if not runner.record(folder, run).exists()]
+        tunings = [each for each in _tunings(job, methods) if not runner.record(folder, each).exists()]
+        runs = [run for run in _runs(job, methods, folder) if not runner.record(folder, run).exists()]
         needed, importances = runner.models(runs), {run.case.importances for run in runs}
         models = {name: each for name, each in needed.items() if name not in seen}
         costs = [_trained(*each) for each in models.values()]
         images = [read for read, seconds in costs if pd.isna(seconds)]
         passes = RECORD * len(runs) + IMPORTANCES * len(importances - seen)
-        passes += 0 if runner.record(folder, job.tuning()).exists() else TUNING
+        passes += sum(IMPORTANCES_PER_SAMPLE + GRID * len(each.cases) for each in tunings)
         for run in runs:
             if run.method in job.profile.baselines:
                 passes += baselines.get(run.method).defaults.get("epochs", 0)
@@ -140,31 +141,36 @@ def compiled_where_it_pays(job: Job, folder: Path) -> Job:
 def run(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_jobs: int | None) -> pd.DataFrame:
     """Trains, tunes, unlearns and measures what ``folder`` lacks; returns the records of all jobs."""
     try:
-        runner.train([run for job in jobs for run in stages.runs(job, {}, methods)], n_jobs)
-        in_parallel(tuning.run, [(job.tuning(), folder) for job in jobs], n_jobs, "tuning")
-        return runner.run(_runs(jobs, methods, folder), folder, n_jobs)
+        runner.train([run for job in jobs for run in stages.runs(job, {}, methods=methods)], n_jobs)
+        tunings = [(each, folder) for job in jobs for each in _tunings(job, methods)]
+        in_parallel(tuning.run, tunings, n_jobs, "tuning")
+        return runner.run([run for job in jobs for run in _runs(job, methods, folder)], folder, n_jobs)
     finally:
         collect(jobs, methods, folder)
 
 
-def _runs(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) -> list[runner.Run]:
-    """All runs of the jobs whose tuning is finished."""
-    ready = [(job, scales) for job in jobs if (scales := _scales(job, folder))]
-    return [run for job, scales in ready for run in stages.runs(job, scales, methods)]
+def _tunings(job: Job, methods: Sequence[str] | None) -> list[tuning.Tuning]:
+    """Those of the job (none where no method has anything to tune)."""
+    return job.tunings() if methods is None or {"lfssd", "ssd"} & {*methods} else []
 
 
-def _scales(job: Job, folder: Path) -> dict[str, float] | None:
-    """The tuned alpha' by method; None before tuning is finished."""
-    if runner.record(folder, job.tuning()).exists():
-        return tuning.best(tuning.run(job.tuning(), folder))
+def _runs(job: Job, methods: Sequence[str] | None, folder: Path) -> list[runner.Run]:
+    """All runs of a job, with alpha' = 0 where it is not tuned yet, of which there is no record."""
+    (tuned, _), *own = [tuning.scales(each, folder) for each in _tunings(job, methods)] or [({}, {})]
+    searched = {case: scales for _, cases in own for case, scales in cases.items()}
+    return stages.runs(job, tuned, searched, methods)
 
 
 def collect(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) -> None:
     """Writes the tables of what is finished."""
-    done = [job for job in jobs if runner.record(folder, job.tuning()).exists()]
-    tuned = [tuning.run(job.tuning(), folder).assign(stage=job.stage.name) for job in done]
+    tuned = [
+        tuning.run(each, folder).assign(stage=job.stage.name, variant="searched" if k else "tuned")
+        for job in jobs
+        for k, each in enumerate(_tunings(job, methods))
+        if runner.record(folder, each).exists()
+    ]
     tables = {
-        "records": runner.load(folder, _runs(jobs, methods, folder)),
+        "records": runner.load(folder, [run for job in jobs for run in _runs(job, methods, folder)]),
         "tuning": pd.concat(tuned) if tuned else pd.DataFrame(),
         "models": pd.DataFrame(_models_of(jobs, folder)),
     }
@@ -176,7 +182,7 @@ def _models_of(jobs: Sequence[Job], folder: Path) -> Iterator[dict]:
     """A row for every trained model; what two stages share stands once."""
     seen = set()
     for job in jobs:
-        models = runner.models(stages.runs(job, {}, ("nothing",)))
+        models = runner.models(stages.runs(job, {}, methods=["nothing"]))
         for name, (case, seed, gold) in models.items():
             if name in seen:
                 continue

@@ -1,12 +1,13 @@
 """The published experiments as data: `STAGES`, at the scale of a `Profile`, as runs.
 
 >>> job = Job(STAGES[0], PROFILES["paper"], "cuda")
->>> table = runner.run(runs(job, scales={"lfssd": 0.4}), "records")
+>>> table = runner.run(runs(job, tuned={"lfssd": 0.4}), "records")
 
 Settings and classes: the reference code of SSD (github if-loops/selective-synaptic-dampening) and, for
 LFSSD, its transcription in pedroandreou/supreme-unlearning.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -154,13 +155,16 @@ class Job:
             self.recipe, self.device,
         )  # fmt: skip
 
-    def tuning(self) -> Tuning:
-        """The original of the first seed, on the stage's validation targets."""
-        return Tuning(tuple(self.case(target, self.profile.seeds[0]) for target in self.stage.validation))
-
     def cases(self) -> list[Case]:
         targets = self.stage.targets[: self.profile.n_targets.get(self.stage.name)]
         return [self.case(target, seed) for seed in self.profile.seeds for target in targets]
+
+    def tunings(self) -> list[Tuning]:
+        """First the original of the first seed on the stage's validation targets, for one alpha' a stage;
+        then each original on the targets themselves, for one alpha' a case."""
+        validation = [self.case(target, self.profile.seeds[0]) for target in self.stage.validation]
+        own = [[case for case in self.cases() if case.seed == seed] for seed in self.profile.seeds]
+        return [Tuning(tuple(cases)) for cases in (validation, *own)]
 
 
 def published(stage: Stage, method: str) -> dict | None:
@@ -173,17 +177,24 @@ def published(stage: Stage, method: str) -> dict | None:
     return settings | ({"forget_batch_size": 128} if stage.kind == "random" else {})
 
 
-def runs(job: Job, scales: dict[str, float], methods: tuple[str, ...] | None = None) -> list[Run]:
-    """The runs of a job, case by case. ``scales``: a tuned alpha' for ``"ssd"`` and ``"lfssd"``
-    (`tuning.best`); ``methods``: only these."""
+def runs(
+    job: Job,
+    tuned: dict[str, float],
+    searched: dict[Case, dict[str, float]] | None = None,
+    methods: Sequence[str] | None = None,
+) -> list[Run]:
+    """The runs of a job, case by case. ``tuned``: an alpha' for ``"ssd"`` and ``"lfssd"`` (`tuning.best`),
+    ``searched``: the same for each case; ``methods``: only these."""
     found = []
     for case in job.cases():
+        own = (searched or {}).get(case, {})
         entries = [("nothing", "", {}), ("retrain", "", {})]
         for name in ("lfssd", "ssd"):
             if settings := published(job.stage, name):
                 entries.append((name, "published", settings))
-            if name in scales:
-                entries.append((name, "tuned", {"scale": scales[name]}))
+            for variant, scales in (("tuned", tuned), ("searched", own)):
+                if name in scales:
+                    entries.append((name, variant, {"scale": scales[name]}))
             entries.append((name, "default", {}))
         entries += [("assd", "default", {}), ("xalfssd", "default", {})]
         if case.seed in job.profile.seeds[: job.profile.baseline_seeds]:

@@ -1,8 +1,8 @@
-r"""Choosing the scale-free alpha' of LFSSD and SSD without gold models and without the targets that count.
+r"""Choosing the scale-free alpha' of LFSSD and SSD without gold models.
 
-On one original model, for a few *other* targets, a grid of :math:`\alpha'` is dampened and measured on
-training images. The chosen one has the smallest mean of the loss of `search.damage_and_rest`; of equals the
-largest, which changes least.
+On one original model, for a few targets (others than those that count, or one of these alone), a grid of
+:math:`\alpha'` is dampened and measured on training images. The chosen one has the smallest mean of the loss
+of `search.damage_and_rest`; of equals the largest, which changes least.
 """
 
 import json
@@ -28,7 +28,7 @@ SCALES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.
 
 @dataclass(frozen=True)
 class Tuning:
-    """Cases that share one original model, each with a validation target; per-sample importances."""
+    """Cases that share one original model; per-sample importances."""
 
     cases: tuple[Case, ...]
     scales: tuple[float, ...] = SCALES
@@ -59,6 +59,15 @@ def best(table: pd.DataFrame) -> dict[str, float]:
     mean = table.groupby(["estimator", "scale"], as_index=False).loss.mean()
     order = mean.sort_values(["loss", "scale"], ascending=[True, False])
     return dict(order.groupby("estimator").scale.first())
+
+
+def scales(tuning: Tuning, folder: Path) -> tuple[dict[str, float], dict[Case, dict[str, float]]]:
+    """`best` of all cases together, and of each alone; alpha' = 0 before `run` has finished."""
+    if not runner.record(folder, tuning).exists():
+        unknown = {"lfssd": 0.0, "ssd": 0.0}
+        return unknown, dict.fromkeys(tuning.cases, unknown)
+    table = run(tuning, folder)
+    return best(table), {case: best(table[table.target == case.target]) for case in tuning.cases}
 
 
 def measured_on_training(d: Dataset, scenario: Scenario, every: int = 5) -> tuple[Tensor, Measure]:

@@ -87,7 +87,18 @@ def test_published_importances_are_batch_means_and_a_random_forget_set_is_one_ba
         assert how.get("forget_batch_size") == (128 if stage.kind == "random" else None)
 
 
-def test_no_target_is_tuned_on():
+def test_one_alpha_is_tuned_on_no_target_and_one_is_searched_on_each_alone():
+    job = stages.Job(
+        stages.STAGES[0], replace(stages.PROFILES["small"], n_targets={stages.STAGES[0].name: 2})
+    )
+    tuned, *own = job.tunings()
+    assert [case.target for case in tuned.cases] == [*job.stage.validation] and tuned.cases[0].seed == 0
+    assert [case for each in own for case in each.cases] == job.cases() and len(own) == 3
+    searched = {case: {"lfssd": k / 10} for k, case in enumerate(job.cases())}
+    found = stages.runs(job, {"lfssd": 0.9}, searched, ["lfssd"])
+    scales = {(run.case, run.variant): run.settings.get("scale") for run in found}
+    for case in job.cases():
+        assert scales[case, "tuned"] == 0.9 and scales[case, "searched"] == searched[case]["lfssd"]
     assert not [s for s in stages.STAGES if set(s.targets) & set(s.validation) or len(s.validation) < 3]
 
 
@@ -255,12 +266,17 @@ def test_a_second_start_computes_nothing(tmp_path, capsys, monkeypatch):
     assert "error" not in records and not records.key.duplicated().any()
     assert set(records.seed) == {0, 1} and set(records.target) == {"20@0"} and set(records.n_forget) == {20}
     assert {"nothing", "retrain", "lfssd", "ssd", "assd", "xalfssd", "finetune"} <= set(records.method)
-    assert {*records[records.method == "lfssd"].variant} == {"published", "tuned", "default"}
+    assert {*records[records.method == "lfssd"].variant} == {"published", "tuned", "searched", "default"}
     assert "origin not recorded" in records.source[0] and records.device_name[0].startswith("cpu (")
     assert (planned.models, planned.records) == (len(trained), len(records))
     left = reproduce.plan([job], None, out, 1).iloc[0]
     assert not left[["models", "records", "training_minutes", "unlearning_minutes"]].any()
-    assert len(tuned) == 3 * 2 * len(tuning.SCALES) and len(trained) == 4 and (trained.rate > 0).all()
+    assert len(tuned) == (3 + 2) * 2 * len(tuning.SCALES) and len(trained) == 4 and (trained.rate > 0).all()
+    for case, part in tuned[tuned.variant == "searched"].groupby(["target", "seed"]):
+        mine = (
+            records[(records.variant == "searched") & (records.seed == case[1])].set_index("method").settings
+        )
+        assert {name: json.loads(mine[name])["scale"] for name in mine.index} == tuning.best(part)
     before = {name: found for name, found in state(out).items() if name.endswith(".json")}
     monkeypatch.setattr(training, "fit", None)
     monkeypatch.setattr(runner, "_record", None)
@@ -384,9 +400,9 @@ def uninterrupted(small, tmp_path_factory):
 
 
 @pytest.mark.skipif(not hasattr(os, "setsid"), reason="needs process groups")
-@pytest.mark.parametrize(("n_jobs", "moments"), [("1", (2, 2, 5)), ("2", (3, 4, 6))])
+@pytest.mark.parametrize(("n_jobs", "moments"), [("1", (2, 3, 7)), ("2", (3, 3, 8))])
 def test_killed_at_any_moment_it_goes_on(n_jobs, moments, uninterrupted, tmp_path):
-    """After so many models (of 4), then after so many files of results (of 10)."""
+    """After so many models (of 4), then after so many files of results (of 14)."""
     out, rng, done = tmp_path / "out", random.Random(0), {}
     more = ["--methods", "nothing", "lfssd", "--jobs", n_jobs, "--out", str(out)]
     command = [sys.executable, "-m", "lfssd_nb.cli", *COMMAND, *more]
