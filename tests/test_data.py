@@ -11,6 +11,8 @@ from sklearn.utils import Bunch
 
 from lfssd_nb import data
 from lfssd_nb.augment import Augmentation, augment
+from lfssd_nb.models import Architecture
+from lfssd_nb.recipes import default_recipe
 
 SPLITS = ("train", "test")
 
@@ -237,6 +239,13 @@ def test_olivetti_faces_are_all_there_once_and_keep_their_owner(olivetti):
     found = [owner.pop(picture.tobytes()) for picture in pictures]
     assert not owner
     assert found == torch.cat([labels(loaded, s) for s in SPLITS]).tolist()
+
+
+def test_olivetti_faces_are_neither_shifted_nor_mirrored(olivetti):
+    recipe = default_recipe(olivetti[0], Architecture("resnet18", 16), epochs=2)
+    assert recipe.augmentation == Augmentation() and recipe.epochs == 2
+    with pytest.raises(ValueError, match="epochs >= 1"):
+        default_recipe(olivetti[0], Architecture("resnet18", 16), epochs=0)
 
 
 # ---- augmentation
