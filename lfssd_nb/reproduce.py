@@ -25,7 +25,7 @@ from .throughput import floor_rate, training_rate
 from .training import trained, training_seconds
 
 RECORD = 0.5  # passes over D that evaluating one record takes, in units of a training pass
-IMPORTANCES = 8  # those of D: three per sample at two passes each, two batch means
+IMPORTANCES = 6  # those of D per sample, three at two passes each
 IMPORTANCES_PER_SAMPLE = 4  # two of them, for tuning
 GRID = 2  # 32 cells of a case, each forward (a third of a pass) over a fifth of D
 
@@ -87,6 +87,7 @@ def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_job
         images = [read for read, seconds in costs if pd.isna(seconds)]
         passes = RECORD * len(runs) + IMPORTANCES * len(importances - seen)
         passes += sum(IMPORTANCES_PER_SAMPLE + GRID * len(each.cases) for each in tunings)
+        passes += sum("order" in run.settings for run in runs)  # a batch mean over D of its own
         for run in runs:
             if run.method in job.profile.baselines:
                 passes += baselines.get(run.method).defaults.get("epochs", 0)

@@ -85,7 +85,7 @@ class Case:
         """The case in a table."""
         return dict(
             data=self.data, architecture=self.architecture.name, width=self.architecture.width,
-            scenario=self.kind, target=self.target, seed=self.seed,
+            size=self.architecture.size, scenario=self.kind, target=self.target, seed=self.seed,
         )  # fmt: skip
 
 

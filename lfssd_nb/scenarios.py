@@ -103,12 +103,22 @@ def _by_label(data, kind, target, names, train, test) -> Scenario:
     return from_index(data, *found, kind=kind, target=names[target])
 
 
-def published_order(data: Dataset, scenario: Scenario) -> Tensor:
-    """Positions of D in the order in which published batch means see it: by class (by sub-class where there
-    are any) in class and sub-class forgetting, else as stored."""
+def class_order(data: Dataset, scenario: Scenario) -> Tensor:
+    """Positions of D by class (by sub-class where there are any) in class and sub-class forgetting, else as
+    stored: no batch mixes classes, but at the borders, and I(D) is the same for every forget set."""
     if scenario.kind in ("class", "subclass"):
         return (data.train_y if data.train_sub is None else data.train_sub).argsort(stable=True)
     return torch.arange(len(data.train_y), device=data.device)
+
+
+def reference_order(data: Dataset, scenario: Scenario) -> Tensor:
+    """Positions of D as the reference code of SSD hands them to its batch means: first D_r, by class (by
+    sub-class in sub-class forgetting; as stored in random), then D_f."""
+    if scenario.kind in ("class", "subclass"):
+        labels = data.train_y if scenario.kind == "class" else data.train_sub
+        order = labels.argsort(stable=True)
+        return torch.cat([order[~torch.isin(order, scenario.forget)], scenario.forget])
+    return torch.cat([scenario.retain, scenario.forget])
 
 
 def make(data: Dataset, kind: str, target: int | str, seed: int = 0) -> Scenario:

@@ -19,12 +19,12 @@ from .data import Dataset
 from .importance import Importance, fisher, sensitivity
 from .metrics import logits
 from .runner import Case
-from .scenarios import Scenario, published_order
+from .scenarios import Scenario, class_order
 from .sweep import exam, grid
 from .training import trained
 
 # name: (estimator, reduction). Batch means are of 64 at a time (published: 128 for a random D_f), with D
-# in `scenarios.published_order`.
+# in `scenarios.class_order`.
 ESTIMATORS = {
     "LFSSD": ("sensitivity", "sample"),
     "SSD": ("fisher", "sample"),
@@ -104,7 +104,7 @@ def _cells(batch: Sequence[Sweep], folder: Path) -> None:
 def _one(each: Sweep, d: Dataset, scenario: Scenario, full: dict[str, Importance]) -> pd.DataFrame:
     case, (x, measure) = each.case, exam(d, scenario)
     model = trained(d, case.architecture, case.recipe, case.seed, show=False)
-    order = published_order(d, scenario)
+    order = class_order(d, scenario)
     pairs = {}
     for name in each.estimators:
         if name not in full:

@@ -53,8 +53,9 @@ def fit(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show:
         order = torch.randperm(len(x), generator=generator).to(x.device)
         for chosen in order.split(recipe.batch_size)[: len(sizes)]:
             batch = augment(x[chosen], recipe.augmentation, generator)
+            whole = len(chosen) == recipe.batch_size  # another shape would be compiled anew
             with autocast(x.device, recipe.bfloat16):
-                logits = network(batch.contiguous(memory_format=layout))
+                logits = (network if whole else model)(batch.contiguous(memory_format=layout))
             loss = F.cross_entropy(logits.float(), y[chosen], label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()

@@ -43,10 +43,10 @@ def vit(n_classes: int, channels: int, image_size: int, size: str, pretrained: b
     if size == "vit_b_16":
         try:
             model = vit_b_16(weights=ViT_B_16_Weights.IMAGENET1K_V1 if pretrained else None)
-        except (URLError, OSError) as error:
+        except (URLError, OSError, RuntimeError) as error:  # RuntimeError: a damaged file
             raise ConnectionError(
-                "the ImageNet weights of vit_b_16 could not be downloaded; connect to the network "
-                "once, or put the file into torch.hub.get_dir()/checkpoints"
+                f"the ImageNet weights of vit_b_16 could not be downloaded or read ({error}); delete what is "
+                "of them in torch.hub.get_dir()/checkpoints and connect to the network once, or put them there"
             ) from error
         model.heads = nn.Sequential(nn.Linear(model.hidden_dim, n_classes))
         return GreyOrColour(model)

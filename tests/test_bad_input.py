@@ -529,8 +529,16 @@ def test_no_network_for_the_images(no_network, tmp_path, name):
 
 def test_no_network_for_the_weights_of_vit(no_network, tmp_path, digits):
     with refuses(
-        ConnectionError, "weights of vit_b_16 could not be downloaded; .*torch.hub", folder=tmp_path
+        ConnectionError, "weights of vit_b_16 could not be downloaded or read .*torch.hub", folder=tmp_path
     ):
+        models.build(models.Architecture("vit", size="vit_b_16"), digits)
+
+
+def test_damaged_weights_of_vit(no_network, tmp_path, digits, monkeypatch):
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "vit_b_16-c867db91.pth").write_bytes(b"half of a file")
+    with refuses(ConnectionError, "downloaded or read .*; delete what is of them", folder=tmp_path):
         models.build(models.Architecture("vit", size="vit_b_16"), digits)
 
 

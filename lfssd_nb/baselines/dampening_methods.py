@@ -13,8 +13,11 @@ from .task import Task
 def _dampened(
     rule: Callable, estimate: Callable, model: nn.Module, task: Task, forget: tuple[Tensor, ...],
     full: tuple[Tensor, ...], alpha, scale, lam: float, reduction: str, batch_size, forget_batch_size,
+    order: str,
 ) -> nn.Module:  # fmt: skip
     """``scale`` is the scale-free alpha' = alpha N_f / N; batch means take 64 at a time, as published."""
+    if order not in ("classes", "reference"):
+        raise ValueError(f"unknown order {order!r} of D; choose 'classes' or 'reference'")
     if scale is not None:
         if alpha is not None:
             raise ValueError(f"give alpha or scale, not both (got alpha={alpha}, scale={scale})")
@@ -24,7 +27,11 @@ def _dampened(
         batch_size = 64 if reduction == "batch" else 128
     size = batch_size if forget_batch_size is None else forget_batch_size
     i_f = estimate(model, *forget, reduction=reduction, batch_size=size)
-    i_d = task.memory.importance(estimate, model, *full, reduction=reduction, batch_size=batch_size)
+    how = dict(reduction=reduction, batch_size=batch_size)
+    if order == "reference":  # another one for each forget set: nothing to remember
+        i_d = estimate(model, *(column[task.reference] for column in full), **how)
+    else:
+        i_d = task.memory.importance(estimate, model, *full, **how)
     return rule(model, i_f, i_d, alpha, lam).model
 
 
@@ -39,10 +46,11 @@ def ssd(
     reduction: str = "sample",
     batch_size: int | None = None,
     forget_batch_size: int | None = None,
+    order: str = "classes",
 ) -> nn.Module:
     """`unlearn.ssd`: dampen by the ratio of diagonal empirical Fishers."""
     forget, full = (task.forget_x, task.forget_y), (task.full_x, task.full_y)
-    how = alpha, scale, lam, reduction, batch_size, forget_batch_size
+    how = alpha, scale, lam, reduction, batch_size, forget_batch_size, order
     return _dampened(unlearn.ssd, fisher, model, task, forget, full, *how)
 
 
@@ -57,8 +65,10 @@ def lfssd(
     reduction: str = "sample",
     batch_size: int | None = None,
     forget_batch_size: int | None = None,
+    order: str = "classes",
 ) -> nn.Module:
     """`unlearn.lfssd`: dampen by the ratio of sensitivities; no labels, no loss. ``forget_batch_size``: of
-    D_f alone (published for random forgetting: 128, where D has 64)."""
-    how = alpha, scale, lam, reduction, batch_size, forget_batch_size
+    D_f alone (published for random forgetting: 128, where D has 64). ``order`` of D, which batch means depend
+    on: ``"classes"``, or ``"reference"`` with D_f at the end (`Task`)."""
+    how = alpha, scale, lam, reduction, batch_size, forget_batch_size, order
     return _dampened(unlearn.lfssd, sensitivity, model, task, (task.forget_x,), (task.full_x,), *how)

@@ -10,7 +10,7 @@ from ..data import Dataset
 from ..gold import retrained
 from ..models import Architecture, build
 from ..recipes import default_recipe
-from ..scenarios import Scenario, published_order
+from ..scenarios import Scenario, class_order, reference_order
 from ..training import Recipe
 from .memory import Memory
 
@@ -25,7 +25,8 @@ NEEDS = {
 }
 HELD = {  # field of a Task: the needs that open it
     "forget_y": {"labels"}, "retain_x": {"retain"}, "retain_y": {"retain", "labels"}, "full_x": {"full"},
-    "full_y": {"full", "labels"}, "target": {"target"}, "fresh": {"fresh"}, "retrain": {"recipe"},
+    "reference": {"full"}, "full_y": {"full", "labels"}, "target": {"target"}, "fresh": {"fresh"},
+    "retrain": {"recipe"},
 }  # fmt: skip
 
 
@@ -34,7 +35,7 @@ class Task:
     """One unlearning problem as a method sees it. What is None is not available.
 
     ``forget_x`` ``[N_f, ...]`` is always there. ``full_x`` is D in the order that batch-mean
-    importances see: by class for class and sub-class forgetting, as published, else as stored.
+    importances see: `scenarios.class_order`; ``full_x[reference]`` is D in `scenarios.reference_order`.
     ``fresh(seed)`` builds an untrained network, ``retrain()`` a gold model. ``seed`` fixes whatever
     a method draws. ``memory`` keeps I(D) for the next method; tasks on one model and one order of D may
     share it.
@@ -46,6 +47,7 @@ class Task:
     retain_y: Tensor | None = None
     full_x: Tensor | None = None
     full_y: Tensor | None = None
+    reference: Tensor | None = None
     target: int | None = None
     fresh: Callable[[int], nn.Module] | None = None
     retrain: Callable[[], nn.Module] | None = None
@@ -78,10 +80,11 @@ def make(
 ) -> Task:
     """The task with everything in it, for a data set and a scenario."""
     recipe = recipe or default_recipe(data, architecture)
-    order = published_order(data, scenario)
+    order = class_order(data, scenario)
     x, y = data.train_x, data.train_y
     return Task(
         x[scenario.forget], y[scenario.forget], x[scenario.retain], y[scenario.retain], x[order], y[order],
+        reference=order.argsort()[reference_order(data, scenario)],
         target=data.classes.index(scenario.target) if scenario.kind == "class" else None,
         fresh=lambda seed: build(architecture, data, seed),
         retrain=lambda: retrained(data, scenario, architecture, recipe, [seed], show=False)[0],
