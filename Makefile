@@ -37,8 +37,8 @@ study: .venv/.ready
 PROFILE ?= paper
 reproduce: .venv/.ready
 	$(BIN)/lfssd-nb reproduce --profile $(PROFILE) $(OPTIONS) --out build/reproduce/$(PROFILE)
-	mkdir -p notebooks/records/reproduction/$(PROFILE)
-	cp build/reproduce/$(PROFILE)/*.csv notebooks/records/reproduction/$(PROFILE)/
+	mkdir -p notebooks/records/reproduction/my-$(PROFILE)
+	cp build/reproduce/$(PROFILE)/*.csv notebooks/records/reproduction/my-$(PROFILE)/
 
 # Writes the committed .ipynb anew from notebooks/text/*.md, outputs included.
 notebooks: .venv/.ready

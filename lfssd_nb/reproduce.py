@@ -28,6 +28,10 @@ RECORD = 0.5  # passes over D that evaluating one record takes, in units of a tr
 IMPORTANCES = 6  # those of D per sample, three at two passes each
 IMPORTANCES_PER_SAMPLE = 4  # two of them, for tuning
 GRID = 2  # 32 cells of a case, each forward (a third of a pass) over a fifth of D
+PASSES = {  # over D, of baselines with their settings; those that are not here read D_f alone
+    "finetune": 5, "neggrad_plus": 10, "random_labels": 3, "bad_teacher": 1, "unsir": 3, "scrub": 6,
+    "salun": 10, "l1_sparse": 10, "fisher_forgetting": 4,
+}  # fmt: skip
 
 
 def chosen(profile: Profile, names: Sequence[str] | None, device: str) -> list[Job]:
@@ -70,6 +74,22 @@ def _pretrained_or_scratch(job: Job) -> Job:
         return replace(job, profile=replace(job.profile, vit="small", recipes=recipes))
 
 
+def same_images(jobs: Sequence[Job], folder: Path) -> None:
+    """Notes which images the records of ``folder`` are of. Raises ``ValueError`` if these are others."""
+    path = folder / "images.json"
+    noted = store.read_json(path) if path.exists() else {}
+    before = len(noted)
+    for d in {job.stage.data: runner.dataset(job.cases()[0]) for job in jobs}.values():
+        tensors = {"x": d.train_x, "y": d.train_y, "test_x": d.test_x, "test_y": d.test_y}
+        if noted.setdefault(f"{d.name}, {len(d.train_y)}", here := store.digest(tensors)) != here:
+            raise ValueError(
+                f"the records in {folder} are of another copy of {d.name} than that in {data.data_root()}: "
+                "choose another folder (--out) for it"
+            )
+    if len(noted) > before:
+        store.write(path, json.dumps(noted, indent=1).encode())
+
+
 def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_jobs: int) -> pd.DataFrame:
     """What each stage still has to do and about how long that takes on ``n_jobs`` workers: models that the
     cache lacks, records that ``folder`` lacks. Training is measured on this device (``rate`` and ``floor``,
@@ -88,11 +108,10 @@ def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_job
         passes = RECORD * len(runs) + IMPORTANCES * len(importances - seen)
         passes += sum(IMPORTANCES_PER_SAMPLE + GRID * len(each.cases) for each in tunings)
         passes += sum("order" in run.settings for run in runs)  # a batch mean over D of its own
-        for run in runs:
-            if run.method in job.profile.baselines:
-                passes += baselines.get(run.method).defaults.get("epochs", 0)
+        passes += sum(PASSES.get(run.method, 0) for run in runs)
         seen |= needed.keys() | importances
-        seconds = [sum(images) / rates["rate"], passes * n / rates["float32"]]
+        rate = rates["compiled_rate"] if job.compiled else rates["rate"]
+        seconds = [sum(images) / rate, passes * n / rates["float32"]]
         minutes = [each / 60 / n_jobs for each in seconds]
         rows.append(
             dict(stage=job.stage.name, models=len(images), records=len(runs), **rates)
@@ -123,18 +142,29 @@ def rates_of(job: Job, folder: Path) -> dict[str, float]:
             rates["floor"] = floor_rate(d, job.architecture, job.recipe)
             rates["float32"] = floor_rate(d, job.architecture, replace(job.recipe, bfloat16=False))
             if d.device.type == "cuda":
-                compiled = training_rate(d, job.architecture, replace(job.recipe, compiled=True))
-                rates |= dict(zip(("compiled_rate", "compiling_seconds"), compiled, strict=True))
+                rates |= _compiled_rate(d, job)
             store.write(path, json.dumps({k: round(v, 1) for k, v in rates.items()}).encode())
-    return json.loads(path.read_text())
+    return store.read_json(path)
+
+
+def _compiled_rate(d: data.Dataset, job: Job) -> dict[str, float]:
+    """Nothing where torch.compile does not work, as without a compiler."""
+    try:
+        compiled = training_rate(d, job.architecture, replace(job.recipe, compiled=True))
+    except RuntimeError as error:
+        print(f"torch.compile does not work here: {str(error).splitlines()[0]}", file=sys.stderr)
+        return {}
+    return dict(zip(("compiled_rate", "compiling_seconds"), compiled, strict=True))
 
 
 def compiled_where_it_pays(job: Job, folder: Path) -> Job:
-    """Compiled if that saves a training more seconds than compiling takes; on CUDA alone."""
+    """Compiled if that saves the trainings of a job, which share what is compiled, more seconds than it
+    takes; on CUDA alone."""
     rates = rates_of(job, folder)
     if "compiled_rate" not in rates:
         return job
     images = _trained(job.cases()[0], job.profile.seeds[0], False)[0]
+    images *= len(runner.models(stages.runs(job, {}, methods=["nothing"])))
     saved = images / rates["rate"] - images / rates["compiled_rate"]
     return replace(job, compiled=saved > rates["compiling_seconds"])
 
@@ -258,7 +288,9 @@ def main(args) -> None:
     device = str(data.usable(args.device or devices.best()))
     folder = Path(args.out or f"build/reproduce/{args.profile}").absolute()
     n_jobs = args.jobs or (joblib.cpu_count() if device == "cpu" else 1)
-    jobs = [compiled_where_it_pays(job, folder) for job in chosen(scale, args.stages, device)]
+    jobs = chosen(scale, args.stages, device)
+    same_images(jobs, folder)
+    jobs = [compiled_where_it_pays(job, folder) for job in jobs]
     table = plan(jobs, args.methods, folder, n_jobs)
     print(table.round(1).to_string(index=False))
     total = table[["training_minutes", "unlearning_minutes"]].to_numpy().sum()

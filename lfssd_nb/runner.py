@@ -154,7 +154,7 @@ def train(jobs: Sequence, n_jobs: int | None = None) -> None:
 def load(folder: str | Path, runs: Sequence[Run]) -> pd.DataFrame:
     """The records of ``runs`` that exist in ``folder``, one row each, named by ``key``."""
     paths = (record(folder, each) for each in runs)
-    rows = [{"key": path.stem} | json.loads(path.read_text()) for path in paths if path.exists()]
+    rows = [{"key": path.stem} | store.read_json(path) for path in paths if path.exists()]
     return pd.DataFrame(rows)
 
 
@@ -214,7 +214,7 @@ def _records(runs: Sequence[Run], folder: Path) -> None:
         if original is None:  # loaded anew it would be another model to the memory
             original = trained(d, case.architecture, case.recipe, case.seed, show=False)
         golds = other_golds(case, d, scenario)
-        stick = yardstick(golds, build(case.architecture, d, case.seed + 1000), d, scenario)
+        stick = yardstick(golds, build(case.architecture, d, case.seed + 1000, pretrained=False), d, scenario)
         task = baselines.make(d, scenario, case.architecture, case.recipe, case.seed, memory)
         for each in mine:
             row = _record(each, original, task, d, scenario, stick)
@@ -243,7 +243,7 @@ def _record(each: Run, original, task, d: Dataset, scenario: Scenario, stick: Ya
             seconds = training_seconds(d, case.architecture, recipe, case.seed, scenario.retain)
             passes = recipe.epochs * len(scenario.retain) / len(d.train_y)
         row |= battery(model, d, scenario, stick, each.deep)
-    except (FloatingPointError, ValueError) as error:
+    except (FloatingPointError, ValueError, torch.cuda.OutOfMemoryError) as error:
         return row | versions(d.device) | {"error": str(error)}
     return row | {"seconds": round(seconds, 3), "passes": round(passes, 3)} | versions(d.device)
 

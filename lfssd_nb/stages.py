@@ -59,6 +59,7 @@ STAGES = (
     Stage("cifar20", "subclass", "vit", **_FINE, ssd=25, lfssd=10),
     Stage("cifar10", "random", "vit", **_RANDOM, ssd=10, lfssd=3.5),
 )
+LIMITS = {"fisher_forgetting": {"n_samples": 1000}}  # it passes over D_r once for each class
 BASELINES = (
     "finetune", "gradient_ascent", "neggrad_plus", "random_labels", "bad_teacher", "unsir", "scrub", "salun",
     "l1_sparse", "fisher_forgetting", "jit", "class_mask", "random_weights",
@@ -198,6 +199,6 @@ def runs(
         entries += [("assd", "default", {}), ("xalfssd", "default", {})]
         if case.seed in job.profile.seeds[: job.profile.baseline_seeds]:
             fitting = [name for name in job.profile.baselines if case.kind in METHODS[name].kinds]
-            entries += [(name, "published", {}) for name in fitting]
+            entries += [(name, "published", LIMITS.get(name, {})) for name in fitting]
         found += [Run(case, *each) for each in entries if methods is None or each[0] in methods]
     return found

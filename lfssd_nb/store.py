@@ -57,6 +57,14 @@ def write(path: str | Path, payload: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def read_json(path: str | Path) -> dict | list:
+    """What `write` wrote as JSON. Raises `CorruptFile` if it is none."""
+    try:
+        return json.loads(Path(path).read_text())
+    except ValueError as error:
+        raise CorruptFile(f"{path} is damaged ({error}); delete it and it is made again") from error
+
+
 def save(path: str | Path, tensors: dict[str, Tensor], about: dict) -> None:
     """Saves tensors and a JSON-serialisable description; see `write` for failures."""
     settings = json.dumps(about, sort_keys=True)

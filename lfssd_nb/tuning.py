@@ -51,7 +51,7 @@ def run(tuning: Tuning, folder: str | Path) -> pd.DataFrame:
     if not path.exists():
         rows = pd.concat([*_rows(tuning)]).to_dict("records")
         store.write(path, json.dumps(rows).encode())
-    return pd.DataFrame(json.loads(path.read_text()))
+    return pd.DataFrame(store.read_json(path))
 
 
 def best(table: pd.DataFrame) -> dict[str, float]:

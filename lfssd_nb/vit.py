@@ -9,6 +9,7 @@
 Source: Dosovitskiy et al. 2021 (2010.11929); code and weights: torchvision.
 """
 
+from pickle import UnpicklingError
 from urllib.error import URLError
 
 import torch.nn.functional as F
@@ -43,10 +44,11 @@ def vit(n_classes: int, channels: int, image_size: int, size: str, pretrained: b
     if size == "vit_b_16":
         try:
             model = vit_b_16(weights=ViT_B_16_Weights.IMAGENET1K_V1 if pretrained else None)
-        except (URLError, OSError, RuntimeError) as error:  # RuntimeError: a damaged file
+        except (URLError, OSError, RuntimeError, UnpicklingError) as error:  # the last two: damaged
             raise ConnectionError(
                 f"the ImageNet weights of vit_b_16 could not be downloaded or read ({error}); delete what is "
-                "of them in torch.hub.get_dir()/checkpoints and connect to the network once, or put them there"
+                "of them in torch.hub.get_dir()/checkpoints and connect to the network once, or put the "
+                "file there"
             ) from error
         model.heads = nn.Sequential(nn.Linear(model.hidden_dim, n_classes))
         return GreyOrColour(model)

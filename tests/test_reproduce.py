@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -253,7 +254,9 @@ def test_a_plan_comes_first_and_does_nothing(tmp_path, capsys):
     assert cli.main([*COMMAND, "--out", str(out), "--plan"]) == 0
     said = capsys.readouterr().out
     assert STAGE in said and "training_minutes" in said and "minutes on 1 worker(s) of cpu" in said
-    assert [path.name[:6] for path in out.iterdir()] == ["rates-"] and not (tmp_path / "cache").exists()
+    assert {path.name[:6] for path in out.iterdir()} == {"rates-", "images"} and not (
+        tmp_path / "cache"
+    ).exists()
 
 
 def test_a_second_start_computes_nothing(tmp_path, capsys, monkeypatch):
@@ -373,12 +376,45 @@ def test_rates_are_images_by_the_clock(few, monkeypatch):
 
 def test_compiling_has_to_save_more_than_it_costs(monkeypatch, tmp_path):
     (job,) = reproduce.chosen(reproduce.profile("small", images=100, epochs=10), [STAGE], "cpu")
-    for cost, pays in ((4.9, True), (5.1, False)):  # 1000 images: 10 s or 5 s
+    for cost, pays in ((29.9, True), (30.1, False)):  # six models of 1000 images: 60 s or 30 s
         rates = {"rate": 100.0, "floor": 120.0, "compiled_rate": 200.0, "compiling_seconds": cost}
         monkeypatch.setattr(reproduce, "rates_of", lambda *_, rates=rates: rates)
         assert reproduce.compiled_where_it_pays(job, tmp_path).compiled is pays
     monkeypatch.setattr(reproduce, "rates_of", lambda *_: {"rate": 1.0, "floor": 1.0})
     assert not reproduce.compiled_where_it_pays(job, tmp_path).compiled
+
+
+def test_without_a_compiler_it_goes_on(few, monkeypatch, capsys):
+    def broken(*_):
+        raise RuntimeError("no C compiler\nmore")
+
+    monkeypatch.setattr(reproduce, "training_rate", broken)
+    (job,) = reproduce.chosen(reproduce.profile("small", images=100), [STAGE], "cpu")
+    assert reproduce._compiled_rate(few, job) == {} and "no C compiler" in capsys.readouterr().err
+
+
+def test_records_of_other_images_are_not_gone_on_with(small, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    command = [*COMMAND, "--methods", "nothing", "--out", str(out), "--plan"]
+    assert cli.main(command) == 0 and cli.main(command) == 0
+    with np.load(small / "cifar10.npz") as file:
+        arrays = dict(file)
+    arrays["train_images"] = 255 - arrays["train_images"]
+    np.savez(tmp_path / "cifar10.npz", **arrays)
+    monkeypatch.setenv("LFSSD_DATA", str(tmp_path))
+    assert cli.main(command) == 2
+    assert "another copy of cifar10" in (said := capsys.readouterr().err) and "--out" in said
+
+
+def test_a_damaged_record_is_named(tmp_path, capsys):
+    command = [*COMMAND, "--methods", "nothing", "--out", str(tmp_path / "out")]
+    assert cli.main(command) == 0
+    victim = next(path for path in (tmp_path / "out").glob("*.json") if len(path.stem) == 20)
+    victim.write_bytes(victim.read_bytes()[:30])
+    assert cli.main(command) == 2
+    assert f"{victim} is damaged" in (said := capsys.readouterr().err) and "delete it" in said
+    victim.unlink()
+    assert cli.main(command) == 0
 
 
 # ---- killed, corrupted, full

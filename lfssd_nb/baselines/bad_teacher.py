@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..metrics import logits
 from .loop import copy_in_eval, cycle, descend, student
 from .registry import method
 from .task import Task
@@ -23,8 +24,7 @@ def bad_teacher(
     30 % of D_r. Both teachers are in eval mode (the reference leaves the random one in train mode)."""
     good, bad = copy_in_eval(model), task.fresh(task.seed + 1).eval().requires_grad_(False)
     kept = task.retain_x[cycle(task.retain_x, max(1, round(share * len(task.retain_x))), task.seed)]
-    with torch.no_grad():
-        wanted = torch.cat([good(kept), bad(task.forget_x)])
+    wanted = torch.cat([logits(net, x, batch_size=2048) for net, x in ((good, kept), (bad, task.forget_x))])
     return descend(
         student(model), lambda net, x, z: distillation(net(x), z), (torch.cat([kept, task.forget_x]), wanted),
         epochs=epochs, lr=lr, seed=task.seed, optimizer="adam",

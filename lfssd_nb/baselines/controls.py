@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from ..dampening import factor
+from ..importance import sensitivity
 from ..unlearn import lfssd as dampened
 from .loop import student
 from .registry import method
@@ -24,7 +25,8 @@ def random_weights(
 
     If this forgets as well as LFSSD does, the choice of weights explains nothing.
     """
-    done = dampened(model, task.forget_x, task.full_x, alpha, lam)
+    full = task.memory.importance(sensitivity, model, task.full_x, reduction="sample", batch_size=128)
+    done = dampened(model, task.forget_x, full, alpha, lam)
     i_f, i_d = done.forget.mean, done.full.mean
     factors = torch.cat([factor(i_f[k], i_d[k], done.alpha, lam).flatten() for k in i_f])
     generator = torch.Generator().manual_seed(task.seed)

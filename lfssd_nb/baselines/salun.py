@@ -16,7 +16,8 @@ def saliency_mask(model: nn.Module, x: Tensor, y: Tensor, share: float) -> dict[
     Exactly ``round(share * n)`` weights are chosen; ties (zero gradients) go by position.
     """
     net = student(model).eval()
-    F.cross_entropy(net(x), y).backward()
+    for part, labels in zip(x.split(256), y.split(256), strict=True):
+        (F.cross_entropy(net(part), labels) * (len(part) / len(x))).backward()
     grads = {k: torch.zeros_like(p) if p.grad is None else p.grad.abs() for k, p in net.named_parameters()}
     flat = torch.cat([g.flatten() for g in grads.values()])
     mask = torch.zeros_like(flat)

@@ -1,9 +1,9 @@
 """SCRUB: a student that leaves the teacher on D_f and comes back to it on D_r, in turns."""
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..metrics import logits
 from .bad_teacher import distillation
 from .loop import copy_in_eval, descend, student
 from .registry import method
@@ -24,8 +24,7 @@ def scrub(
     r"""Each epoch: maximise :math:`KL(f_0 \| f)` on D_f (the first ``msteps`` epochs only), then minimise
     :math:`CE + w\,KL(f_0 \| f)` on D_r. Published: 5 epochs, 5e-3, msteps 4, T 4; the weight is ours."""
     teacher, new = copy_in_eval(model), student(model)
-    with torch.no_grad():
-        z_r, z_f = teacher(task.retain_x), teacher(task.forget_x)
+    z_r, z_f = (logits(teacher, x, batch_size=2048) for x in (task.retain_x, task.forget_x))
 
     def leave(net, x, z):
         return -distillation(net(x), z, temperature)

@@ -86,7 +86,7 @@ def make(
         x[scenario.forget], y[scenario.forget], x[scenario.retain], y[scenario.retain], x[order], y[order],
         reference=order.argsort()[reference_order(data, scenario)],
         target=data.classes.index(scenario.target) if scenario.kind == "class" else None,
-        fresh=lambda seed: build(architecture, data, seed),
+        fresh=lambda seed: build(architecture, data, seed, pretrained=False),
         retrain=lambda: retrained(data, scenario, architecture, recipe, [seed], show=False)[0],
         augmentation=recipe.augmentation,
         seed=seed,
