@@ -201,7 +201,7 @@ def test_every_method_takes_the_real_networks(name, architecture, few):
     assert metrics.logits(new, few.test_x).isfinite().all()
 
 
-def test_a_task_holds_the_scenario_in_the_published_order(few):
+def test_a_task_holds_the_scenario_by_class(few):
     architecture = Architecture("resnet18", 8)
     by_class = baselines.make(few, scenarios.forget_class(few, 3), architecture)
     assert set(by_class.forget_y.tolist()) == {3} and 3 not in by_class.retain_y and by_class.target == 3
@@ -215,6 +215,30 @@ def test_a_task_holds_the_scenario_in_the_published_order(few):
     assert torch.equal(by_subclass.forget_x, pairs.train_x[pairs.train_sub == 8])
     at_random = baselines.make(few, scenarios.forget_random(few, 10), architecture)
     assert torch.equal(at_random.full_x, few.train_x) and at_random.target is None
+
+
+def test_published_batches_have_the_forget_set_at_their_end(few):
+    pairs, architecture = few.coarsen(), Architecture("resnet18", 8)
+    for scenario, labels in (
+        (scenarios.forget_class(pairs, 1), pairs.train_y),
+        (scenarios.forget_subclass(pairs, 8), pairs.train_sub),
+        (scenarios.forget_random(pairs, 10), torch.arange(100)),
+    ):
+        order = [i for k in labels.unique() for i in (labels == k).nonzero().flatten().tolist()]
+        forget = set(scenario.forget.tolist())
+        order = [i for i in order if i not in forget] + scenario.forget.tolist()
+        task = baselines.make(pairs, scenario, architecture)
+        assert torch.equal(task.full_x[task.reference], pairs.train_x[order])
+        net = models.build(architecture, pairs)
+        settings = dict(alpha=2.0, reduction="batch", batch_size=7)
+        new = METHODS["lfssd"](net, task, **settings, order="reference")
+        x = pairs.train_x
+        by_hand = unlearn.lfssd(net, x[scenario.forget], x[order], 2.0, reduction="batch", batch_size=7).model
+        assert all(torch.equal(p, q) for p, q in zip(new.parameters(), by_hand.parameters(), strict=True))
+        other = METHODS["lfssd"](net, task, **settings)
+        assert any(not torch.equal(p, q) for p, q in zip(new.parameters(), other.parameters(), strict=True))
+    with pytest.raises(ValueError, match="unknown order 'stored'"):
+        METHODS["lfssd"](net, task, **settings, order="stored")
 
 
 # ---- the loop

@@ -97,7 +97,8 @@ def test_what_exists_is_never_computed_again(uninterrupted, tmp_path, monkeypatc
     assert computed == [RUNS[4], RUNS[3]]
     after = state(folder)
     assert {name: after[name] for name in before} == before and after.keys() == names(RUNS[:5])
-    assert_same_table(more[::-1].reset_index(drop=True), uninterrupted[:5].dropna(axis=1, how="all"))
+    more, whole = (table.dropna(axis=1, how="all") for table in (more[::-1], uninterrupted[:5]))
+    assert_same_table(more.reset_index(drop=True), whole)
 
 
 def test_a_changed_question_is_another_record():
