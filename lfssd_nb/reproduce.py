@@ -80,7 +80,8 @@ def same_images(jobs: Sequence[Job], folder: Path) -> None:
     noted = store.read_json(path) if path.exists() else {}
     before = len(noted)
     for d in {job.stage.data: runner.dataset(job.cases()[0]) for job in jobs}.values():
-        tensors = {"x": d.train_x, "y": d.train_y, "test_x": d.test_x, "test_y": d.test_y}
+        pixels = {name: (255 * d.images(getattr(d, name))).round().byte() for name in ("train_x", "test_x")}
+        tensors = pixels | {"y": d.train_y, "test_y": d.test_y}  # bytes: the same on every device
         if noted.setdefault(f"{d.name}, {len(d.train_y)}", here := store.digest(tensors)) != here:
             raise ValueError(
                 f"the records in {folder} are of another copy of {d.name} than that in {data.data_root()}: "
