@@ -25,8 +25,7 @@ from .throughput import floor_rate, training_rate
 from .training import trained, training_seconds
 
 RECORD = 0.5  # passes over D that evaluating one record takes, in units of a training pass
-IMPORTANCES = 6  # those of D per sample, three at two passes each
-IMPORTANCES_PER_SAMPLE = 4  # two of them, for tuning
+IMPORTANCE = 2  # one of D, per sample
 GRID = 2  # 32 cells of a case, each forward (a third of a pass) over a fifth of D
 PASSES = {  # over D, of baselines with their settings; those that are not here read D_f alone
     "finetune": 5, "neggrad_plus": 10, "random_labels": 3, "bad_teacher": 1, "unsir": 3, "scrub": 6,
@@ -106,8 +105,8 @@ def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_job
         models = {name: each for name, each in needed.items() if name not in seen}
         costs = [_trained(*each) for each in models.values()]
         images = [read for read, seconds in costs if pd.isna(seconds)]
-        passes = RECORD * len(runs) + IMPORTANCES * len(importances - seen)
-        passes += sum(IMPORTANCES_PER_SAMPLE + GRID * len(each.cases) for each in tunings)
+        passes = RECORD * len(runs) + 3 * IMPORTANCE * len(importances - seen)
+        passes += sum(2 * IMPORTANCE + GRID * len(each.cases) for each in tunings)
         passes += sum("order" in run.settings for run in runs)  # a batch mean over D of its own
         passes += sum(PASSES.get(run.method, 0) for run in runs)
         seen |= needed.keys() | importances

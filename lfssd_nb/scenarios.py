@@ -114,11 +114,11 @@ def class_order(data: Dataset, scenario: Scenario) -> Tensor:
 def reference_order(data: Dataset, scenario: Scenario) -> Tensor:
     """Positions of D as the reference code of SSD hands them to its batch means: first D_r, by class (by
     sub-class in sub-class forgetting; as stored in random), then D_f."""
-    if scenario.kind in ("class", "subclass"):
-        labels = data.train_y if scenario.kind == "class" else data.train_sub
-        order = labels.argsort(stable=True)
-        return torch.cat([order[~torch.isin(order, scenario.forget)], scenario.forget])
-    return torch.cat([scenario.retain, scenario.forget])
+    retain = scenario.retain
+    labels = {"class": data.train_y, "subclass": data.train_sub}.get(scenario.kind)
+    if labels is not None:
+        retain = retain[labels[retain].argsort(stable=True)]
+    return torch.cat([retain, scenario.forget])
 
 
 def make(data: Dataset, kind: str, target: int | str, seed: int = 0) -> Scenario:

@@ -23,7 +23,7 @@ SIZES = {
 }
 
 
-class GreyOrColour(nn.Module):
+class _GreyOrColour(nn.Module):
     """Enlarges images to 224x224 and repeats a grey channel three times, then calls ViT-B/16."""
 
     def __init__(self, vit: VisionTransformer):
@@ -51,7 +51,7 @@ def vit(n_classes: int, channels: int, image_size: int, size: str, pretrained: b
                 "file there"
             ) from error
         model.heads = nn.Sequential(nn.Linear(model.hidden_dim, n_classes))
-        return GreyOrColour(model)
+        return _GreyOrColour(model)
     if size not in SIZES:
         raise ValueError(f"unknown ViT size {size!r}; choose from {sorted(SIZES)} or 'vit_b_16'")
     model = VisionTransformer(image_size=image_size, num_classes=n_classes, **SIZES[size])

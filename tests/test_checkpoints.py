@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from lfssd_nb import __version__, checkpoints, metrics, models, store, vit
@@ -240,6 +241,18 @@ def test_rounding_is_not_another_normalisation(few, tmp_path):
     checkpoints.load(path, two)
     with pytest.raises(ValueError, match="with mean"):
         checkpoints.load(path, replace(two, mean=two.mean + 1e-3))
+
+
+def test_vit_b_16_is_the_network_that_is_trained(few, monkeypatch):
+    """No weights are made (meta device) or downloaded: only names and shapes are compared."""
+    real = torchvision.models.vit_b_16
+    monkeypatch.setattr(vit, "vit_b_16", lambda weights: real(weights=None))
+    architecture = Architecture("vit", size="vit_b_16")
+    with torch.device("meta"):
+        trained = vit.vit(len(few.classes), 1, 8, "vit_b_16")
+        empty = checkpoints._empty(architecture, {"classes": list(few.classes), "channels": 1, "size": 8})
+    shapes = [{k: v.shape for k, v in each.state_dict().items()} for each in (trained, empty)]
+    assert len(shapes[0]) == 152 and shapes[0] == shapes[1] and type(trained) is type(empty)
 
 
 def test_a_pretrained_architecture_is_loaded_without_a_download(few, tmp_path, monkeypatch):

@@ -89,9 +89,8 @@ def test_published_importances_are_batch_means_and_a_random_forget_set_is_one_ba
 
 
 def test_one_alpha_is_tuned_on_no_target_and_one_is_searched_on_each_alone():
-    job = stages.Job(
-        stages.STAGES[0], replace(stages.PROFILES["small"], n_targets={stages.STAGES[0].name: 2})
-    )
+    two = replace(stages.PROFILES["small"], n_targets={stages.STAGES[0].name: 2})
+    job = stages.Job(stages.STAGES[0], two)
     tuned, *own = job.tunings()
     assert [case.target for case in tuned.cases] == [*job.stage.validation] and tuned.cases[0].seed == 0
     assert [case for each in own for case in each.cases] == job.cases() and len(own) == 3
@@ -254,9 +253,8 @@ def test_a_plan_comes_first_and_does_nothing(tmp_path, capsys):
     assert cli.main([*COMMAND, "--out", str(out), "--plan"]) == 0
     said = capsys.readouterr().out
     assert STAGE in said and "training_minutes" in said and "minutes on 1 worker(s) of cpu" in said
-    assert {path.name[:6] for path in out.iterdir()} == {"rates-", "images"} and not (
-        tmp_path / "cache"
-    ).exists()
+    assert {path.name[:6] for path in out.iterdir()} == {"rates-", "images"}
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_second_start_computes_nothing(tmp_path, capsys, monkeypatch):
@@ -276,9 +274,8 @@ def test_a_second_start_computes_nothing(tmp_path, capsys, monkeypatch):
     assert not left[["models", "records", "training_minutes", "unlearning_minutes"]].any()
     assert len(tuned) == (3 + 2) * 2 * len(tuning.SCALES) and len(trained) == 4 and (trained.rate > 0).all()
     for case, part in tuned[tuned.variant == "searched"].groupby(["target", "seed"]):
-        mine = (
-            records[(records.variant == "searched") & (records.seed == case[1])].set_index("method").settings
-        )
+        mine = records[(records.variant == "searched") & (records.seed == case[1])]
+        mine = mine.set_index("method").settings
         assert {name: json.loads(mine[name])["scale"] for name in mine.index} == tuning.best(part)
     before = {name: found for name, found in state(out).items() if name.endswith(".json")}
     monkeypatch.setattr(training, "fit", None)

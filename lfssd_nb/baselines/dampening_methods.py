@@ -28,9 +28,9 @@ def _dampened(
     size = batch_size if forget_batch_size is None else forget_batch_size
     i_f = estimate(model, *forget, reduction=reduction, batch_size=size)
     how = dict(reduction=reduction, batch_size=batch_size)
-    if order == "reference" and task.reference is None:
-        raise ValueError("order='reference' needs Task.reference: where D_r and then D_f are in full_x")
     if order == "reference":  # another one for each forget set: nothing to remember
+        if task.reference is None:
+            raise ValueError("order='reference' needs Task.reference: where D_r and then D_f are in full_x")
         i_d = estimate(model, *(column[task.reference] for column in full), **how)
     else:
         i_d = task.memory.importance(estimate, model, *full, **how)

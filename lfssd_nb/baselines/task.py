@@ -25,8 +25,7 @@ NEEDS = {
 }
 HELD = {  # field of a Task: the needs that open it
     "forget_y": {"labels"}, "retain_x": {"retain"}, "retain_y": {"retain", "labels"}, "full_x": {"full"},
-    "full_y": {"full", "labels"}, "target": {"target"}, "fresh": {"fresh"},
-    "retrain": {"recipe"},
+    "full_y": {"full", "labels"}, "target": {"target"}, "fresh": {"fresh"}, "retrain": {"recipe"},
 }  # fmt: skip
 
 
