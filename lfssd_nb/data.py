@@ -167,13 +167,22 @@ def _digits() -> dict:
     )  # fmt: skip
 
 
+def _mean_and_std(images: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Per channel of uint8 images ``[N, H, W, C]``, in units of 0..1. Sums of integers are exact: the same
+    bits on every device and with any number of threads."""
+    n = images[..., 0].size
+    total = images.sum((0, 1, 2), dtype=np.int64)
+    squares = np.square(images, dtype=np.uint16).sum((0, 1, 2), dtype=np.int64)
+    std = np.sqrt((squares - total**2 / n) / (n - 1)) / 255
+    return torch.tensor(total / n / 255).float(), torch.tensor(std).float().clamp(min=1e-3)
+
+
 def _to_dataset(name: str, arrays: dict, device: torch.device) -> Dataset:
     x = {
         split: torch.from_numpy(arrays[f"{split}_images"].transpose(0, 3, 1, 2).copy()).to(device) / 255
         for split in ("train", "test")
     }
-    mean = x["train"].mean(dim=(0, 2, 3)).view(1, -1, 1, 1)
-    std = x["train"].std(dim=(0, 2, 3)).clamp(min=1e-3).view(1, -1, 1, 1)
+    mean, std = (t.view(1, -1, 1, 1).to(device) for t in _mean_and_std(arrays["train_images"]))
     y = {
         split: torch.from_numpy(arrays[f"{split}_label"].astype(np.int64)).to(device)
         for split in ("train", "test")

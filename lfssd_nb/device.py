@@ -1,11 +1,16 @@
 """Where to compute: the fastest device that is there, and what number format helps on it."""
 
+import os
 import platform
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+from torch import Tensor
+
+SMALL = 1024  # numbers a sample, below which more than one thread costs more than it helps
 
 
 def best() -> torch.device:
@@ -29,6 +34,34 @@ def fast_bfloat16(device: torch.device) -> bool:
         return False
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # an older torch lacks them
     return any(getattr(torch.cpu, name, bool)() for name in checks)
+
+
+def page_threads() -> int:
+    """Threads of the notebooks, the scripts and the training on small samples: 1, or ``$LFSSD_THREADS``.
+
+    Sums in another order round differently: with one number everywhere, two pages that name the same
+    network mean the same file. Raises ``ValueError`` unless the variable is a positive integer.
+    """
+    wanted = os.environ.get("LFSSD_THREADS") or "1"
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise ValueError(f"LFSSD_THREADS must be a positive integer, got {wanted!r}")
+    return int(wanted)
+
+
+def training_threads(x: Tensor) -> int:
+    """Threads for training on samples ``[N, ...]``: `page_threads` for small ones, else torch's own."""
+    return page_threads() if x[:1].numel() < SMALL else torch.get_num_threads()
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """So many torch threads inside, as many as before after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def name(device: torch.device) -> str:

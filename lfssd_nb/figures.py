@@ -25,7 +25,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def use_style() -> None:
-    """Call once at the top of a notebook."""
+    """The look of all figures; `page.begin` calls it."""
     sns.set_theme(style="whitegrid", context="notebook", palette="colorblind")
     plt.rcParams.update({
         "figure.dpi": 80, "savefig.bbox": "tight", "figure.constrained_layout.use": True,

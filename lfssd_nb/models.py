@@ -7,6 +7,7 @@ from torch import nn
 
 from .data import Dataset
 from .resnet import ResNet18
+from .seeds import training_seed
 from .vit import SIZES, vit
 
 NAMES = ("resnet18", "vit")
@@ -37,7 +38,7 @@ def build(architecture: Architecture, data: Dataset, seed: int = 0, pretrained: 
     the global random state is left as it was. ``pretrained``: as for `vit.vit`.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(training_seed(seed))
         n_classes, size = len(data.classes), data.train_x.shape[-1]
         if architecture.name == "resnet18":
             model = ResNet18(n_classes, data.channels, architecture.width)

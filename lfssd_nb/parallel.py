@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import torch
 from joblib.parallel import get_active_backend
 
+from .device import threads
 from .progress import progress
 
-PLACES = ("LFSSD_CACHE", "LFSSD_DATA")
+PLACES = ("LFSSD_CACHE", "LFSSD_DATA", "LFSSD_SEED_OFFSET", "LFSSD_THREADS")
 _alone = threading.RLock()  # the environment, hooks and warning filters belong to the whole process
 
 
@@ -62,12 +62,8 @@ def in_parallel(job: Callable, arguments: Sequence[tuple], n_jobs: int | None, l
 def single_threaded() -> Iterator[None]:
     """One torch thread inside, as many as before after it. Sums in another order round differently:
     with one thread everywhere, results do not depend on how many cores a machine has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Parallel(joblib.Parallel):

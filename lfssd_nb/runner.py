@@ -32,6 +32,7 @@ from .models import Architecture, build
 from .parallel import in_parallel
 from .recipes import Recipe, default_recipe
 from .scenarios import Scenario
+from .seeds import training_seed
 from .training import trained, training_seconds
 
 ADDED = ("images", "recipe", "device")  # fields of a Case that came after the first records
@@ -78,14 +79,16 @@ class Case:
     def identity(self) -> dict:
         """All that decides a record; a field that was added later counts where it is not at its default."""
         later = {each.name: each.default for each in fields(self) if each.name in ADDED}
-        return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
+        seeds = dict(seed=training_seed(self.seed), gold_seeds=tuple(map(training_seed, self.gold_seeds)))
+        return {k: v for k, v in (asdict(self) | seeds).items() if k not in later or v != later[k]}
 
     @property
     def columns(self) -> dict:
         """The case in a table."""
         return dict(
             data=self.data, architecture=self.architecture.name, width=self.architecture.width,
-            size=self.architecture.size, scenario=self.kind, target=self.target, seed=self.seed,
+            size=self.architecture.size, scenario=self.kind, target=self.target,
+            seed=training_seed(self.seed),
         )  # fmt: skip
 
 

@@ -17,24 +17,26 @@ from torch import Tensor, nn
 from . import models, store
 from .augment import augment
 from .data import Dataset
-from .device import autocast
+from .device import autocast, threads, training_threads
 from .models import Architecture
 from .progress import progress
 from .recipes import Recipe, default_recipe
+from .seeds import training_seed
 
-CODE = ("augment", "device", "models", "resnet", "training", "vit")  # what a cached model depends on
+CODE = ("augment", "device", "models", "resnet", "seeds", "training", "vit")  # what a cached model depends on
 
 
 def fit(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show: bool = True) -> nn.Module:
     """Trains ``model`` in place on x ``[N, C, H, W]``, y ``[N]`` and returns it in eval mode.
 
-    Order and augmentation depend on ``seed`` alone. A last batch of one sample, on which batch
-    norm cannot train, is left out of that epoch. CPU runs repeat bit for bit.
+    Order and augmentation depend on ``seed`` alone (shifted by `seeds`). A last batch of one sample, on
+    which batch norm cannot train, is left out of that epoch. CPU runs repeat bit for bit, small samples
+    whatever torch's number of threads (see `device.training_threads`).
     Raises ``ValueError`` for fewer than two samples and ``FloatingPointError`` if it diverges.
     """
     if len(x) < 2:
         raise ValueError(f"training needs at least two samples, got {len(x)}")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(training_seed(seed))
     if recipe.optimizer == "sgd":
         optimizer = torch.optim.SGD(
             model.parameters(), recipe.lr, 0.9, weight_decay=recipe.weight_decay, nesterov=True
@@ -49,20 +51,21 @@ def fit(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show:
     layout = memory_format(model)
     model.train().to(memory_format=layout)
     network = torch.compile(model, dynamic=False) if recipe.compiled else model
-    for _ in progress(range(recipe.epochs), f"training on {len(x)} images", show):
-        order = torch.randperm(len(x), generator=generator).to(x.device)
-        for chosen in order.split(recipe.batch_size)[: len(sizes)]:
-            batch = augment(x[chosen], recipe.augmentation, generator)
-            whole = len(chosen) == recipe.batch_size  # another shape would be compiled anew
-            with autocast(x.device, recipe.bfloat16):
-                logits = (network if whole else model)(batch.contiguous(memory_format=layout))
-            loss = F.cross_entropy(logits.float(), y[chosen], label_smoothing=recipe.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"training diverged (loss {loss.item()}): lower lr={recipe.lr}")
+    with threads(training_threads(x)):
+        for _ in progress(range(recipe.epochs), f"training on {len(x)} images", show):
+            order = torch.randperm(len(x), generator=generator).to(x.device)
+            for chosen in order.split(recipe.batch_size)[: len(sizes)]:
+                batch = augment(x[chosen], recipe.augmentation, generator)
+                whole = len(chosen) == recipe.batch_size  # another shape would be compiled anew
+                with autocast(x.device, recipe.bfloat16):
+                    logits = (network if whole else model)(batch.contiguous(memory_format=layout))
+                loss = F.cross_entropy(logits.float(), y[chosen], label_smoothing=recipe.label_smoothing)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+            if not torch.isfinite(loss):
+                raise FloatingPointError(f"training diverged (loss {loss.item()}): lower lr={recipe.lr}")
     return model.to(memory_format=torch.contiguous_format).eval()
 
 
@@ -156,10 +159,10 @@ def training_seconds(
 def _identity(data, x, y, architecture, recipe, seed) -> tuple[dict, Path]:
     """What decides the trained weights, and the cache file named by its hash."""
     about = dict(
-        data=data.name, images=store.digest({"x": x, "y": y}), classes=len(data.classes), seed=seed,
-        architecture=asdict(architecture), recipe=asdict(recipe), device=data.device.type,
-        threads=torch.get_num_threads(), code=_code_version(),
+        data=data.name, images=store.digest({"x": x, "y": y}), classes=len(data.classes),
+        seed=training_seed(seed), architecture=asdict(architecture), recipe=asdict(recipe),
+        device=data.device.type, threads=training_threads(x), code=_code_version(),
     )  # fmt: skip
     key = store.digest({}, repr(sorted(about.items())))[:20]
-    path = cache_root() / "models" / f"{data.name}-{architecture.name}-{seed}-{key}.safetensors"
-    return about, path
+    name = f"{data.name}-{architecture.name}-{training_seed(seed)}-{key}.safetensors"
+    return about, cache_root() / "models" / name

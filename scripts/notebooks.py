@@ -1,6 +1,6 @@
-"""Executes the notebook series.
+"""Executes the notebook series, several pages at a time.
 
-run      executes every notebook headless and writes HTML under build/notebooks (the .ipynb stay);
+run      the headline first, then every notebook headless, with HTML under build/notebooks (the .ipynb stay);
 refresh  writes every .ipynb anew from notebooks/text/*.md and executes it in place (the committed form).
 
 Names as further arguments choose single notebooks: ``refresh 02`` or ``run 00 03``.
@@ -8,36 +8,76 @@ Names as further arguments choose single notebooks: ``refresh 02`` or ``run 00 0
 
 import base64
 import io
+import json
 import os
+import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import jupytext
 import nbformat
+from nbclient import NotebookClient
 from nbconvert import HTMLExporter
-from nbconvert.preprocessors import ExecutePreprocessor
 from PIL import Image
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOKS = ROOT / "notebooks"
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+QUIET = {"LFSSD_PROGRESS": "off", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "OMP_NUM_THREADS": "1"}
+LONGEST_FIRST = ("09", "08", "04", "05", "06", "02", "01")  # so that no core idles at the end
 
 
-def execute(notebook: nbformat.NotebookNode) -> None:
-    """Runs all cells from a fresh kernel; drops what would differ from run to run."""
-    ExecutePreprocessor(timeout=900, kernel_name="python3").preprocess(
-        notebook, {"metadata": {"path": BOOKS}}
-    )
+@dataclass(frozen=True)
+class Done:
+    """An executed page: ``statements`` as `lfssd_nb.claims` logs them, ``errors`` as (cell, what)."""
+
+    page: str
+    notebook: nbformat.NotebookNode
+    statements: list[dict]
+    errors: list[tuple[int, str]]
+    seconds: float
+
+    @property
+    def claims(self) -> list[dict]:
+        return [each for each in self.statements if each["kind"] != "here"]
+
+
+def execute(
+    page: str,
+    notebook: nbformat.NotebookNode,
+    env: Mapping[str, str] | None = None,
+    after_cell: Callable[[], None] = lambda: None,
+) -> Done:
+    """Runs all cells from a fresh kernel, whatever fails on the way; drops what differs from run to run."""
+    start = time.perf_counter()
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "statements"
+        log.touch()
+        client = NotebookClient(
+            notebook, timeout=None, kernel_name="python3", allow_errors=True,
+            resources={"metadata": {"path": str(BOOKS)}}, on_cell_executed=lambda **_: after_cell(),
+        )  # fmt: skip
+        client.execute(env=os.environ | QUIET | {"LFSSD_CLAIMS_LOG": str(log)} | dict(env or {}))
+        statements = [json.loads(line) for line in log.read_text().splitlines()]
+    errors, number = [], 0
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        number += cell.cell_type == "code"
         for output in cell.get("outputs", ()):
+            if output.output_type == "error":
+                errors.append((number, f"{output.ename}: {output.evalue}"))
             # a widget whose state is not kept: Jupyter would show an error instead of the text beside it
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
             if "image/png" in output.get("data", {}):
                 output["data"]["image/png"] = smaller(output["data"]["image/png"])
     notebook.metadata = nbformat.from_dict(KERNEL | {"language_info": {"name": "python"}})
+    return Done(page, notebook, statements, errors, time.perf_counter() - start)
 
 
 def smaller(png: str) -> str:
@@ -50,6 +90,8 @@ def smaller(png: str) -> str:
 
 def from_text(path: Path) -> nbformat.NotebookNode:
     """The notebook that a text file describes, with cell ids that depend on position alone."""
+    import jupytext  # only who writes notebooks needs it
+
     notebook = jupytext.read(path)
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number:02d}"
@@ -58,28 +100,80 @@ def from_text(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def main(mode: str, *wanted: str) -> None:
-    os.environ["LFSSD_PROGRESS"] = "off"  # no bars in the kernels' committed output
-    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
-    folder, suffix = (BOOKS / "text", ".md") if mode == "refresh" else (BOOKS, ".ipynb")
+def pages(wanted: tuple[str, ...], written: bool = False) -> dict[str, nbformat.NotebookNode]:
+    """Notebooks by name, longest first: the committed ones, or anew from their text."""
+    folder, suffix = (BOOKS / "text", ".md") if written else (BOOKS, ".ipynb")
     paths = [p for p in sorted(folder.glob(f"*{suffix}")) if not wanted or p.name[:2] in wanted]
+    paths.sort(key=lambda p: LONGEST_FIRST.index(p.name[:2]) if p.name[:2] in LONGEST_FIRST else 99)
+    return {p.stem: from_text(p) if written else nbformat.read(p, as_version=4) for p in paths}
+
+
+def cores() -> int:
+    """How many pages to execute at a time."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def execute_all(
+    books: Mapping[str, nbformat.NotebookNode], finish: Callable[[Done], None], env: Mapping | None = None
+) -> list[Done]:
+    """Every page, as many at a time as there are cores; a bar counts cells, ``finish`` sees each page."""
+    total = sum(cell.cell_type == "code" for book in books.values() for cell in book.cells)
+    done = []
+    with tqdm(total=total, desc="cells", smoothing=0.05) as bar, ThreadPoolExecutor(cores()) as pool:
+        running = [pool.submit(execute, name, book, env, bar.update) for name, book in books.items()]
+        for each in as_completed(running):
+            done.append(each.result())
+            finish(done[-1])
+            tqdm.write(in_a_line(done[-1]))
+    return done
+
+
+def in_a_line(done: Done) -> str:
+    held = sum(each["held"] for each in done.claims)
+    text = f"{done.page}: {done.seconds:.0f} s, {held} of {len(done.claims)} claims held"
+    return text + "".join(f"\n  cell {cell} failed: {what}" for cell, what in done.errors)
+
+
+def run(*wanted: str) -> int:
+    """What ``make run`` does; 0 if all cells ran and all claims held."""
+    failed = False
+    if not wanted:
+        print("First the headline: two networks are trained, LFSSD and SSD forget a digit.", flush=True)
+        failed = subprocess.run(
+            [sys.executable, ROOT / "scripts" / "headline.py"], env=os.environ | QUIET
+        ).returncode
+        print("\nNow every page; HTML is written as each is done.", flush=True)
     out = ROOT / "build" / "notebooks"
     out.mkdir(parents=True, exist_ok=True)
-    for path in (bar := tqdm(paths, desc="notebooks")):
-        bar.set_postfix_str(path.stem)
-        start = time.perf_counter()
-        notebook = from_text(path) if mode == "refresh" else nbformat.read(path, as_version=4)
-        execute(notebook)
-        if mode == "refresh":
-            nbformat.write(notebook, BOOKS / f"{path.stem}.ipynb")
-        else:
-            html, _ = HTMLExporter().from_notebook_node(notebook)
-            (out / f"{path.stem}.html").write_text(html, encoding="utf-8")
-        tqdm.write(f"{path.stem}: {time.perf_counter() - start:.0f} s")
-    tqdm.write(f"executed {len(paths)} notebooks" + ("" if mode == "refresh" else f"; HTML in {out}"))
+
+    def write(done: Done) -> None:
+        html, _ = HTMLExporter().from_notebook_node(done.notebook)
+        (out / f"{done.page}.html").write_text(html, encoding="utf-8")
+
+    done = execute_all(pages(wanted), write)
+    claims = [each for page in done for each in page.claims]
+    broken = [page.page for page in done if page.errors]
+    missed = [(page.page, each) for page in done for each in page.claims if not each["held"]]
+    print(f"\n{len(done) - len(broken)} of {len(done)} notebooks executed to the end without an error; "
+          f"{len(claims) - len(missed)} of {len(claims)} claims held.")  # fmt: skip
+    for page, claim in missed:
+        text = claim["sentence"]
+        with suppress(KeyError, ValueError, TypeError):
+            text = text.format(**claim["values"])
+        print(f"  came out differently in {page}, cell {claim['cell']}: {text}")
+    print(f"HTML: {out}" + (f"; with errors: {', '.join(sorted(broken))}" if broken else ""))
+    return int(bool(failed or broken or missed))
+
+
+def refresh(*wanted: str) -> int:
+    """Writes the committed notebooks; those with a failed cell or claim are written too, and named."""
+    done = execute_all(
+        pages(wanted, written=True), lambda each: nbformat.write(each.notebook, BOOKS / f"{each.page}.ipynb")
+    )
+    return int(any(page.errors or not all(c["held"] for c in page.claims) for page in done))
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in ("run", "refresh"):
         sys.exit(__doc__)
-    main(*sys.argv[1:])
+    sys.exit({"run": run, "refresh": refresh}[sys.argv[1]](*sys.argv[2:]))

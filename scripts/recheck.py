@@ -1,0 +1,226 @@
+"""make recheck: does what the pages claim hold for other training seeds and other processors?
+
+Executes every page, all cells to the end, under the settings of ``SETTINGS``: training seeds shifted by
+1000 to 5000, narrower instruction sets, two threads; and once with an untrained network in place of every
+dampened one. Writes ``notebooks/records/recheck.csv``: a row a claim, with how often it held of how many
+executions, the range of its values, and whether the untrained network passes it ("same" where the values do
+not depend on a dampened network). Lists typed numbers of the prose that other executions contradict.
+
+Resumable: a page is executed again when its code, the package, the records or the setting have changed.
+
+``recheck.py [00 01 ...] [--only SETTING ...]``: some pages, some settings, and no table. The exit code is 1
+if a claim failed, or a cell, or if an untrained network passes a claim that gives no reason for it.
+"""
+
+import argparse
+import ast
+import copy
+import hashlib
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from tqdm import tqdm
+from typed_numbers import differing
+
+from notebooks import BOOKS, ROOT, cores, execute, in_a_line, pages
+
+OUT = ROOT / "build" / "recheck"
+TABLE = BOOKS / "records" / "recheck.csv"
+PATCH = ROOT / "scripts" / "untrained.py"
+UNTRAINED = "untrained"
+SETTINGS: dict[str, dict[str, str]] = {
+    "as it is": {},
+    **{f"seeds + {n}": {"LFSSD_SEED_OFFSET": str(n)} for n in (1000, 2000, 3000, 4000, 5000)},
+    "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
+    "no AVX": {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"},
+    "two threads": {"OMP_NUM_THREADS": "2", "LFSSD_THREADS": "2"},
+    UNTRAINED: {},
+}
+CACHE_OF = {UNTRAINED: "as it is"}  # the same trained networks
+
+
+def slug(setting: str) -> str:
+    return setting.replace(" + ", "+").replace(" ", "-")
+
+
+def essence(source: str) -> str:
+    """What a source file does: its syntax tree without comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [
+                part
+                for part in body
+                if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+            ]
+    return ast.dump(tree)
+
+
+def surroundings() -> str:
+    """A hash of what all pages depend on: the package and the records (but for the table of this script)."""
+    sha = hashlib.sha256()
+    for path in sorted((ROOT / "lfssd_nb").rglob("*.py")):
+        sha.update(essence(path.read_text()).encode())
+    for path in sorted(p for p in (BOOKS / "records").rglob("*.csv*") if p != TABLE):
+        sha.update(path.read_bytes())
+    return sha.hexdigest()
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A page under a setting: where its results are, and what identifies them."""
+
+    setting: str
+    page: str
+    notebook: nbformat.NotebookNode
+    around: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        cache = OUT / "cache" / slug(CACHE_OF.get(self.setting, self.setting))
+        return SETTINGS[self.setting] | {"LFSSD_CACHE": str(cache)}
+
+    @property
+    def key(self) -> str:
+        code = [cell.source for cell in self.notebook.cells if cell.cell_type == "code"]
+        return hashlib.sha256(json.dumps([code, self.env, self.around, self.setting]).encode()).hexdigest()
+
+    def path(self, suffix: str) -> Path:
+        return OUT / slug(self.setting) / f"{self.page}.{suffix}"
+
+    def result(self) -> dict | None:
+        """What was recorded, if it is there and still up to date."""
+        path = self.path("json")
+        found = json.loads(path.read_text()) if path.exists() else {}
+        return found if found.get("key") == self.key else None
+
+    def run(self) -> None:
+        """Executes the page and records what came of it, unless that is there."""
+        if self.result():
+            return
+        book, key = copy.deepcopy(self.notebook), self.key
+        if self.setting == UNTRAINED:
+            first = next(cell for cell in book.cells if cell.cell_type == "code")
+            first.source = f"exec(open({str(PATCH)!r}).read(), {{}})\n{first.source}"
+        done = execute(self.page, book, self.env)
+        self.path("json").parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(done.notebook, self.path("ipynb"))
+        result = dict(key=key, seconds=done.seconds, errors=done.errors, statements=done.statements)
+        self.path("json").write_text(json.dumps(result))
+        tqdm.write(f"{self.setting} · {in_a_line(done)}")
+        for claim in done.claims:
+            if not claim["held"] and self.setting != UNTRAINED:
+                tqdm.write(f"  cell {claim['cell']}: {claim['sentence']} {claim['values']}")
+
+
+def claims_of(result: dict) -> dict[tuple, dict]:
+    """The claims of one execution, each by (cell, kind, sentence, how many of the same came before)."""
+    found: dict[tuple, dict] = {}
+    seen: dict[tuple, int] = defaultdict(int)
+    for each in result["statements"]:
+        if each["kind"] != "here":
+            name = (each["cell"], each["kind"], each["sentence"])
+            found[*name, seen[name]] = each
+            seen[name] += 1
+    return found
+
+
+def ranges(executions: list[dict]) -> str:
+    """The values of a claim over executions: ``name low .. high``."""
+    values: dict[str, list[float]] = defaultdict(list)
+
+    def gather(name: str, value) -> None:
+        if isinstance(value, dict):
+            for k, v in value.items():
+                gather(f"{name}[{k}]", v)
+        elif isinstance(value, list):
+            for v in value:
+                gather(name, v)
+        elif isinstance(value, int | float):
+            values[name].append(float(value))
+
+    for each in executions:
+        for name, value in each["values"].items():
+            gather(name, value)
+    return "; ".join(
+        f"{name} {min(v):.4g}" + (f" .. {max(v):.4g}" if min(v) < max(v) else "")
+        for name, v in values.items()
+    )
+
+
+def table(executions: list[Execution]) -> pd.DataFrame:
+    """One row a claim, over all executions that are there. A claim that one never reached did not hold."""
+    rows = []
+    for page in dict.fromkeys(each.page for each in executions):
+        there = {e.setting: claims_of(r) for e in executions if e.page == page and (r := e.result())}
+        untrained, plain = there.pop(UNTRAINED, {}), there.get("as it is", {})
+        for name in dict.fromkeys(key for claims in there.values() for key in claims):
+            cell, kind, sentence, nth = name
+            found = {setting: claims[name] for setting, claims in there.items() if name in claims}
+            failed = [s for s in there if s not in found or not found[s]["held"]]
+            row = dict(notebook=page, cell=cell, kind=kind, claim=sentence, nth=nth)
+            row |= dict(held=len(there) - len(failed), of=len(there), failed_in=", ".join(failed))
+            row |= dict(untrained="", reason="", values=ranges(list(found.values())))
+            if kind == "holds" and name in plain and untrained:
+                mine, usual = untrained.get(name, {}), plain[name]
+                same = usual["values"] and mine.get("values") == usual["values"]
+                row["untrained"] = "same" if same else "passes" if mine.get("held") else "fails"
+                row["reason"] = usual["untrained"]
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def complaints(found: pd.DataFrame, executions: list[Execution]) -> Iterator[str]:
+    """What should not be, one line each."""
+    for row in found[found.held < found.of].itertuples():
+        where = f"held {row.held} of {row.of}, not in {row.failed_in}"
+        yield f"{row.notebook}, cell {row.cell}: {where}: {row.claim}"
+    for row in found[(found.untrained == "passes") & (found.reason == "")].itertuples():
+        yield f"an untrained network passes, no reason given: {row.notebook}, cell {row.cell}: {row.claim}"
+    plain = {e.page: e for e in executions if e.setting == "as it is" and e.result()}
+    for each in executions:
+        if each.setting == UNTRAINED or not (result := each.result()):
+            continue
+        for cell, what in result["errors"]:
+            yield f"{each.page} under '{each.setting}', cell {cell}: {what}"
+        if each.page in plain and each.setting != "as it is":
+            for typed in differing(plain[each.page].path("ipynb"), each.path("ipynb")):
+                where = f"is not so under '{each.setting}'"
+                yield f"{each.page}: typed {typed.number} {where}: … {typed.context} …"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pages", nargs="*", help="first two characters of the pages (default: all)")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), metavar="SETTING"
+    )
+    options = parser.parse_args()
+    around, books = surroundings(), pages(tuple(options.pages), written=True)
+    executions = [
+        Execution(setting, name, book, around) for setting in SETTINGS for name, book in books.items()
+    ]
+    todo = [each for each in executions if each.setting in options.only and not each.result()]
+    with ThreadPoolExecutor(cores()) as pool, tqdm(total=len(todo), desc="executions") as bar:
+        for _ in pool.map(lambda each: (each.run(), bar.update()), todo):
+            pass
+    found = table(executions).sort_values(["notebook", "cell"], kind="stable")
+    if not options.pages:
+        found.to_csv(TABLE, index=False)
+    wrong = list(complaints(found, executions))
+    print(f"{len(found)} claims, {(found.held == found.of).sum()} held in every execution that is there")
+    print("\n".join(wrong))
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
