@@ -76,7 +76,8 @@ def here(sentence: str, **values: Any) -> None:
 
 
 def _claim(kind: str, condition: Any, sentence: str, values: dict, untrained: str = "") -> None:
-    if (n := np.size(condition)) != 1:
+    n = condition.numel() if isinstance(condition, Tensor) else np.size(condition)
+    if n != 1:
         raise TypeError(f"a claim needs one truth value, got {n}: reduce it with .all() or .any()")
     held, text = bool(condition), sentence.format(**values)
     _log(kind, held, sentence, values, untrained)
@@ -113,11 +114,8 @@ def _box(expected: str, measured: str, why: str) -> None:
 def _log(kind: str, held: bool | None, sentence: str, values: dict, untrained: str = "") -> None:
     if not (path := os.environ.get(LOG)):
         return
-    shell = get_ipython()
-    line = dict(
-        kind=kind, held=held, sentence=sentence, values={k: _plain(v) for k, v in values.items()},
-        untrained=untrained, cell=shell.execution_count if shell else None,
-    )  # fmt: skip
+    plain = {name: _plain(value) for name, value in values.items()}
+    line = dict(kind=kind, held=held, sentence=sentence, values=plain, untrained=untrained)
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 

@@ -17,7 +17,8 @@ from joblib.parallel import get_active_backend
 from .device import threads
 from .progress import progress
 
-PLACES = ("LFSSD_CACHE", "LFSSD_DATA", "LFSSD_SEED_OFFSET", "LFSSD_THREADS")
+PLACES = ("LFSSD_CACHE", "LFSSD_DATA")
+SETTINGS = ("LFSSD_SEED_OFFSET", "LFSSD_THREADS")
 _alone = threading.RLock()  # the environment, hooks and warning filters belong to the whole process
 
 
@@ -37,7 +38,7 @@ def in_parallel(job: Callable, arguments: Sequence[tuple], n_jobs: int | None, l
     wait for its workers first. A call from within a job computes in that job's process.
 
     Every job runs in `single_threaded`, without bars of its own, and with the caller's LFSSD_CACHE and
-    LFSSD_DATA (made absolute), also on workers that were started with others. Jobs that share a
+    LFSSD_DATA (made absolute), LFSSD_SEED_OFFSET and LFSSD_THREADS, also on workers that were started with others. Jobs that share a
     process, as on a Dask worker with several threads, run one after the other.
 
     Raises what a job raised. When a worker dies, Dask runs its job again, and raises ``KilledWorker``
@@ -47,6 +48,7 @@ def in_parallel(job: Callable, arguments: Sequence[tuple], n_jobs: int | None, l
     """
     places = {name: os.environ.get(name) for name in PLACES}
     places = {name: str(Path(at).expanduser().absolute()) if at else None for name, at in places.items()}
+    places |= {name: os.environ.get(name) for name in SETTINGS}
     if n_jobs == 1 or _thread.in_a_job:
         return [_call(job, each, places) for each in progress(arguments, label)]
     backend, configured = get_active_backend()

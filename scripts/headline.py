@@ -12,14 +12,14 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from lfssd_nb import data, experiment, figures, scenarios
+from lfssd_nb import data, experiment, figures, page, scenarios
 from lfssd_nb.models import Architecture
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
-    figures.use_style()
+    page.begin()
     digits = data.load("digits", device="cpu")
     done = experiment.compare(digits, scenarios.forget_class(digits, 3), Architecture("resnet18", width=16))
     path = ROOT / "build" / "headline.png"

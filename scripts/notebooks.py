@@ -13,12 +13,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import nbformat
 from nbclient import NotebookClient
@@ -26,6 +28,7 @@ from nbconvert import HTMLExporter
 from PIL import Image
 from tqdm import tqdm
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 BOOKS = ROOT / "notebooks"
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -58,14 +61,18 @@ def execute(
     start = time.perf_counter()
     with TemporaryDirectory() as folder:
         log = Path(folder) / "statements"
-        log.touch()
         client = NotebookClient(
             notebook, timeout=None, kernel_name="python3", allow_errors=True,
             resources={"metadata": {"path": str(BOOKS)}}, on_cell_executed=lambda **_: after_cell(),
+            on_cell_start=lambda cell, **_: cell.cell_type == "code" and _begin_cell(log),
         )  # fmt: skip
-        client.execute(env=os.environ | QUIET | {"LFSSD_CLAIMS_LOG": str(log)} | dict(env or {}))
-        statements = [json.loads(line) for line in log.read_text().splitlines()]
-    errors, number = [], 0
+        errors: list[tuple[int, str]] = []
+        try:
+            client.execute(env=os.environ | QUIET | {"LFSSD_CLAIMS_LOG": str(log)} | dict(env or {}))
+        except Exception as error:  # a kernel that died must not stop the other pages
+            errors.append((0, f"{type(error).__name__}: {error}"))
+        statements = _read(log)
+    number = 0
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         number += cell.cell_type == "code"
@@ -78,6 +85,21 @@ def execute(
                 output["data"]["image/png"] = smaller(output["data"]["image/png"])
     notebook.metadata = nbformat.from_dict(KERNEL | {"language_info": {"name": "python"}})
     return Done(page, notebook, statements, errors, time.perf_counter() - start)
+
+
+def _begin_cell(log: Path) -> None:
+    """An empty line in the log of statements: those after it belong to the next code cell."""
+    with log.open("a") as file:
+        file.write("\n")
+
+
+def _read(log: Path) -> list[dict]:
+    """The statements, each with the number of its code cell (from 1)."""
+    found, cell = [], 0
+    for line in log.read_text().splitlines() if log.exists() else ():
+        cell += not line
+        found += [json.loads(line) | {"cell": cell}] if line else []
+    return found
 
 
 def smaller(png: str) -> str:
@@ -113,18 +135,25 @@ def cores() -> int:
     return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def execute_all(
-    books: Mapping[str, nbformat.NotebookNode], finish: Callable[[Done], None], env: Mapping | None = None
-) -> list[Done]:
-    """Every page, as many at a time as there are cores; a bar counts cells, ``finish`` sees each page."""
-    total = sum(cell.cell_type == "code" for book in books.values() for cell in book.cells)
-    done = []
-    with tqdm(total=total, desc="cells", smoothing=0.05) as bar, ThreadPoolExecutor(cores()) as pool:
-        running = [pool.submit(execute, name, book, env, bar.update) for name, book in books.items()]
-        for each in as_completed(running):
-            done.append(each.result())
-            finish(done[-1])
-            tqdm.write(in_a_line(done[-1]))
+def side_by_side(jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """Results as they come, as many jobs at a time as there are cores. Interrupted, it does not wait."""
+    pool = ThreadPoolExecutor(cores())
+    try:
+        for each in as_completed([pool.submit(job) for job in jobs]):
+            yield each.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def execute_all(books: Mapping[str, nbformat.NotebookNode], finish: Callable[[Done], None]) -> list[Done]:
+    """Every page; a bar counts cells, ``finish`` sees each page when it is done."""
+    total, done = sum(cell.cell_type == "code" for book in books.values() for cell in book.cells), []
+    with tqdm(total=total, desc="cells", smoothing=0.05) as bar:
+        jobs = [partial(execute, name, book, after_cell=bar.update) for name, book in books.items()]
+        for each in side_by_side(jobs):
+            finish(each)
+            tqdm.write(in_a_line(each))
+            done.append(each)
     return done
 
 
@@ -139,9 +168,7 @@ def run(*wanted: str) -> int:
     failed = False
     if not wanted:
         print("First the headline: two networks are trained, LFSSD and SSD forget a digit.", flush=True)
-        failed = subprocess.run(
-            [sys.executable, ROOT / "scripts" / "headline.py"], env=os.environ | QUIET
-        ).returncode
+        failed = subprocess.run([sys.executable, str(ROOT / "scripts" / "headline.py")]).returncode != 0
         print("\nNow every page; HTML is written as each is done.", flush=True)
     out = ROOT / "build" / "notebooks"
     out.mkdir(parents=True, exist_ok=True)
@@ -176,4 +203,9 @@ def refresh(*wanted: str) -> int:
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in ("run", "refresh"):
         sys.exit(__doc__)
-    sys.exit({"run": run, "refresh": refresh}[sys.argv[1]](*sys.argv[2:]))
+    try:
+        code = {"run": run, "refresh": refresh}[sys.argv[1]](*sys.argv[2:])
+    except KeyboardInterrupt:
+        print("\ninterrupted; what was trained is kept, start it again to go on", flush=True)
+        os._exit(130)  # without waiting for the pages that are running: their kernels end with this process
+    sys.exit(code)

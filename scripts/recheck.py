@@ -20,7 +20,6 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +28,7 @@ import pandas as pd
 from tqdm import tqdm
 from typed_numbers import differing
 
-from notebooks import BOOKS, ROOT, cores, execute, in_a_line, pages
+from notebooks import BOOKS, ROOT, execute, in_a_line, pages, side_by_side
 
 OUT = ROOT / "build" / "recheck"
 TABLE = BOOKS / "records" / "recheck.csv"
@@ -210,9 +209,8 @@ def main() -> int:
         Execution(setting, name, book, around) for setting in SETTINGS for name, book in books.items()
     ]
     todo = [each for each in executions if each.setting in options.only and not each.result()]
-    with ThreadPoolExecutor(cores()) as pool, tqdm(total=len(todo), desc="executions") as bar:
-        for _ in pool.map(lambda each: (each.run(), bar.update()), todo):
-            pass
+    for _ in tqdm(side_by_side([each.run for each in todo]), "executions", len(todo)):
+        pass
     found = table(executions).sort_values(["notebook", "cell"], kind="stable")
     if not options.pages:
         found.to_csv(TABLE, index=False)

@@ -1,10 +1,13 @@
 """The committed notebooks: executed in order, small, complete, and what their text sources say."""
 
+import ast
 import json
 from pathlib import Path
 
 import jupytext
+import pandas as pd
 import pytest
+from typed_numbers import EXCEPTIONS, unbacked
 
 BOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 TEXTS = sorted((BOOKS / "text").glob("*.md"))
@@ -56,3 +59,111 @@ def test_prose_outweighs_code():
         words = sum(len(c.source.split()) for c in cells if c.cell_type == "markdown")
         lines = sum(len(c.source.splitlines()) for c in cells if c.cell_type == "code")
         assert text.stem == "solutions" or words > 5 * lines, (text.stem, words, lines)
+
+
+# ---- claims
+
+CLAIMS = ("exact", "recorded", "holds", "here")
+
+
+def trees(text: Path) -> list[ast.Module]:
+    """The syntax trees of a page's code cells."""
+    return [ast.parse(c.source) for c in jupytext.read(text).cells if c.cell_type == "code"]
+
+
+def claim(node: ast.AST) -> str | None:
+    """The kind of claim that a call makes."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLAIMS:
+        return node.func.attr if ast.unparse(node.func.value) == "claims" else None
+    return None
+
+
+def outside_functions(node: ast.AST):
+    """A node and what is in it, but for the bodies of functions and classes."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.ClassDef | ast.Lambda):
+            yield from outside_functions(child)
+
+
+def claimed(text: Path) -> set[tuple[str, str]]:
+    """(kind, sentence) of all claims that a page can fail."""
+    calls = [node for tree in trees(text) for node in ast.walk(tree) if claim(node) not in (None, "here")]
+    return {(claim(node), ast.literal_eval(node.args[1])) for node in calls}
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
+def test_a_page_begins_like_the_others_and_sets_no_threads(text):
+    source = "\n".join(ast.unparse(tree) for tree in trees(text))
+    assert ast.unparse(trees(text)[0]).count("page.begin()") == source.count("page.begin()") == 1
+    assert "set_num_threads" not in source and "use_style" not in source
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
+def test_what_a_page_says_it_claims(text):
+    """No bare assert, which stops a reader with an empty error; `claims` shows a box and goes on."""
+    for tree in trees(text):
+        asserts = [n for n in outside_functions(tree) if isinstance(n, ast.Assert)]
+        assert not asserts, ast.unparse(asserts[0])
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
+def test_a_claim_that_fails_keeps_nothing_from_being_defined(text):
+    """Under the tests a failed claim ends its cell: behind the first claim come claims alone."""
+    for tree in trees(text):
+        makes = [any(map(claim, ast.walk(statement))) for statement in tree.body]
+        behind = tree.body[makes.index(True) :] if any(makes) else []
+        for statement in behind:
+            inner = statement.body if isinstance(statement, ast.For) else [statement]
+            assert all(isinstance(s, ast.Expr) and claim(s.value) for s in inner), ast.unparse(statement)
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
+def test_a_claim_shows_what_it_measured(text):
+    """Every value that is given appears in the sentence; claims about networks and records give some."""
+    for node in (n for tree in trees(text) for n in ast.walk(tree) if claim(n)):
+        sentence = ast.literal_eval(node.args[0 if claim(node) == "here" else 1])
+        names = {k.arg for k in node.keywords} - {"untrained"}
+        shown = {name for name in names if f"{{{name}" in sentence}
+        assert shown == names and (names or claim(node) == "exact"), sentence
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
+def test_no_number_is_typed_that_nothing_backs(text):
+    found = list(unbacked(BOOKS / f"{text.stem}.ipynb"))
+    assert not found, found[0]
+
+
+def test_every_exception_for_a_typed_number_has_a_reason_and_is_used():
+    rows = pd.read_csv(EXCEPTIONS, dtype=str, keep_default_na=False)
+    assert (rows.reason.str.len() > 10).all() and not rows.duplicated().any()
+    for row in rows.itertuples():
+        prose = " ".join((BOOKS / "text" / f"{row.page}.md").read_text().split())
+        assert row.number in prose, row
+
+
+# ---- make recheck
+
+
+@pytest.fixture(scope="module")
+def recheck() -> pd.DataFrame:
+    return pd.read_csv(BOOKS / "records" / "recheck.csv", keep_default_na=False)
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
+def test_the_recheck_knows_every_claim_of_a_page_and_no_other(text, recheck):
+    mine = recheck[recheck.notebook == text.stem]
+    assert set(zip(mine.kind, mine.claim, strict=True)) == claimed(text)
+
+
+def test_every_claim_held_in_every_execution(recheck):
+    assert (recheck.of >= 9).all()  # as it is, five training seeds, two instruction sets, two threads
+    failed = recheck[recheck.held < recheck.of]
+    assert failed.empty, failed[["notebook", "cell", "failed_in", "claim"]].to_string()
+
+
+def test_a_claim_that_random_weights_pass_says_why_it_is_there(recheck):
+    passed = recheck[recheck.untrained == "passes"]
+    assert (passed.reason.str.len() > 10).all() and set(recheck[recheck.kind == "holds"].untrained) <= {
+        "passes", "fails", "same",
+    }  # fmt: skip
