@@ -62,13 +62,18 @@ def essence(source: str) -> str:
     return ast.dump(tree)
 
 
-def surroundings() -> str:
-    """A hash of what all pages depend on: the package and the records (but for the table of this script)."""
+def package() -> str:
+    """A hash of the package's code, on which all pages depend."""
+    code = [essence(path.read_text()) for path in sorted((ROOT / "lfssd_nb").rglob("*.py"))]
+    return hashlib.sha256("".join(code).encode()).hexdigest()
+
+
+def records(code: str) -> str:
+    """A hash of the committed records that a page's code names."""
     sha = hashlib.sha256()
-    for path in sorted((ROOT / "lfssd_nb").rglob("*.py")):
-        sha.update(essence(path.read_text()).encode())
-    for path in sorted(p for p in (BOOKS / "records").rglob("*.csv*") if p != TABLE):
-        sha.update(path.read_bytes())
+    for path in sorted((BOOKS / "records").rglob("*.csv*")):
+        if any(part in code for part in path.relative_to(BOOKS / "records").parts):
+            sha.update(path.read_bytes())
     return sha.hexdigest()
 
 
@@ -79,7 +84,7 @@ class Execution:
     setting: str
     page: str
     notebook: nbformat.NotebookNode
-    around: str
+    package: str
 
     @property
     def env(self) -> dict[str, str]:
@@ -88,8 +93,9 @@ class Execution:
 
     @property
     def key(self) -> str:
-        code = [cell.source for cell in self.notebook.cells if cell.cell_type == "code"]
-        return hashlib.sha256(json.dumps([code, self.env, self.around, self.setting]).encode()).hexdigest()
+        code = "\n\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "code")
+        parts = [code, records(code), self.env, self.package, self.setting]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def path(self, suffix: str) -> Path:
         return OUT / slug(self.setting) / f"{self.page}.{suffix}"
@@ -204,9 +210,9 @@ def main() -> int:
         "--only", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), metavar="SETTING"
     )
     options = parser.parse_args()
-    around, books = surroundings(), pages(tuple(options.pages), written=True)
+    code, books = package(), pages(tuple(options.pages), written=True)
     executions = [
-        Execution(setting, name, book, around) for setting in SETTINGS for name, book in books.items()
+        Execution(setting, name, book, code) for setting in SETTINGS for name, book in books.items()
     ]
     todo = [each for each in executions if each.setting in options.only and not each.result()]
     for _ in tqdm(side_by_side([each.run for each in todo]), "executions", len(todo)):
