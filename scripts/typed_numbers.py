@@ -26,7 +26,7 @@ SILENT = (  # what is not a statement with a number
     r"\b(?:[Nn]otebooks?|[Ss]ections?|[Ee]xercises?|[Qq]uestions?|[Ss]eeds?|[Dd]igits?|[Ss]tages?|[Cc]ells?)"
     r"(?:\s\d+(?:,| and| or| to|\s?/)?)+", r"\b\d\d (?=[a-z][\w-]*[ ·.])",
     r"\((?:[^()]*\b)?(?:19|20)\d\d[a-z]?\)",
-    r"\b(?:19|20)\d\d\b", r"\d+×\d+", r"ResNet18|ln 10",
+    r"\b(?:19|20)\d\d\b", r"\d+×\d+", r"ResNet18|ln 10|95 % (?=interval)",
 )  # fmt: skip
 
 

@@ -7,12 +7,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from patience import wait_until
 from torch import nn
 
 import lfssd_nb
@@ -625,9 +625,9 @@ def test_a_disk_that_fills_up_in_the_middle(tmp_path):
 
 
 KILLED = """
-import os, sys, time
+import os, signal, sys
 from lfssd_nb import store
-os.fsync = lambda _: time.sleep(600)  # never gets as far as the renaming
+os.fsync = lambda _: signal.pause()  # never gets as far as the renaming
 store.write(sys.argv[1], bytes(2**26))
 """
 
@@ -646,11 +646,13 @@ def killed(few, tmp_path_factory):
         (path,) = (cache / "models").iterdir()
         whole = path.read_bytes()
         child = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], env=package_environment())
-        deadline = time.monotonic() + 60
-        while not any(part.stat().st_size for part in path.parent.glob("*.part")):
-            assert child.poll() is None and time.monotonic() < deadline, "the child never began to write"
-            time.sleep(0.001)
-        child.kill()
+        try:
+            wait_until(
+                lambda: any(part.stat().st_size for part in path.parent.glob("*.part")),
+                "it began to write", lambda: child.poll() is None,
+            )  # fmt: skip
+        finally:
+            child.kill()
         assert child.wait() == -signal.SIGKILL
         yield first, path, whole
 

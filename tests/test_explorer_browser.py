@@ -1,6 +1,8 @@
 """The explorer in a real JupyterLab and a real browser: sliders are moved, picture and numbers follow."""
 
 import base64
+import hashlib
+import html
 import json
 import os
 import re
@@ -8,21 +10,21 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
+from patience import patience, wait_until
 
 import lfssd_nb
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-LIMIT = 240  # seconds: after that everything that the test started is killed
-WAIT = 90  # seconds for one step: the kernel imports torch and trains a small network
 CELL = """
+import hashlib, json
+from pathlib import Path
 from lfssd_nb import data, explorer, scenarios, training
 from lfssd_nb.importance import fisher, sensitivity
 from lfssd_nb.models import Architecture
@@ -36,7 +38,18 @@ importances = {
     "LFSSD": (sensitivity(model, x[f]), sensitivity(model, x)),
     "SSD": (fisher(model, x[f], y[f]), fisher(model, x, y)),
 }
-explorer.explore(model, few, scenario, importances)
+widget = explorer.explore(model, few, scenario, importances)
+
+def tell(_=None):
+    "What the kernel has drawn last, for the test."
+    now = [widget.numbers.value, hashlib.sha256(widget.image.value).hexdigest()]
+    Path("telling").write_text(json.dumps(now))
+    Path("telling").rename("told")
+
+for control in (widget.scale, widget.lam, widget.estimator):
+    control.observe(tell, "value")  # comes after the explorer's own
+tell()
+widget
 """
 
 pytestmark = pytest.mark.skipif(
@@ -46,7 +59,7 @@ pytestmark = pytest.mark.skipif(
 
 @contextmanager
 def everything_ends():
-    """What the test starts, children of children too, is killed at the end, and after LIMIT in any case."""
+    """What the test starts, children of children too, is killed at the end, and when patience has run out."""
     me = psutil.Process()
     before = set(me.children(recursive=True))
 
@@ -55,7 +68,7 @@ def everything_ends():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
-    alarm = threading.Timer(LIMIT, kill)
+    alarm = threading.Timer(2 * patience(), kill)
     alarm.start()
     try:
         yield
@@ -93,33 +106,32 @@ def jupyter(folder: Path):
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(command, env=os.environ | own, cwd=root, stdout=log, stderr=log)
     try:
-        end = time.monotonic() + WAIT
-        while not (found := list(Path(own["JUPYTER_RUNTIME_DIR"]).glob("jpserver-*.json"))):
-            if server.poll() is not None or time.monotonic() > end:
-                pytest.fail(f"JupyterLab did not start:\n{(folder / 'server.log').read_text()[-3000:]}")
-            time.sleep(0.2)
-        url = json.loads(found[0].read_text())["url"]
+        (runtime,) = wait_until(
+            lambda: list(Path(own["JUPYTER_RUNTIME_DIR"]).glob("jpserver-*.json")),
+            f"JupyterLab runs, see {folder / 'server.log'}", lambda: server.poll() is None,
+        )  # fmt: skip
+        url = wait_until(lambda: address(runtime), "JupyterLab has written its address")
         yield f"{url}lab/tree/explorer.ipynb?reset&token=test"
     finally:
         server.terminate()  # ends its kernels too
         try:
-            server.wait(20)
+            server.wait(patience(60))
         except subprocess.TimeoutExpired:
             server.kill()
 
 
 class Page:
-    """What a reader sees of the explorer and can do with it. No step waits longer than WAIT seconds."""
+    """What a reader sees of the explorer and can do with it. ``told``: the file that CELL writes."""
 
     ALPHA, LAMBDA = 0, 1
 
-    def __init__(self, tab):
-        self.tab = tab
-        tab.set_default_timeout(1000 * WAIT)
+    def __init__(self, tab, told: Path):
+        self.tab, self.told = tab, told
+        tab.set_default_timeout(1000 * patience())
 
     def open(self, url: str) -> None:
         self.tab.goto(url)
-        self.tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+        self.idle()
         self.tab.get_by_text("Run", exact=True).click()
         self.tab.get_by_text("Run All Cells", exact=True).click()
         self.tab.locator("img.widget-image").wait_for()
@@ -128,6 +140,10 @@ class Page:
             const img = document.querySelector('img.widget-image');
             new MutationObserver(() => window.drawn++).observe(img, {attributeFilter: ['src']});
         }""")
+
+    def idle(self) -> None:
+        """Until the kernel has nothing left to do."""
+        self.tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
 
     def picture(self) -> bytes:
         """The PNG that the <img> shows."""
@@ -141,26 +157,45 @@ class Page:
     def numbers(self) -> str:
         return self.tab.locator(".widget-html-content").last.inner_text()
 
-    def settled(self, until: str = "", after: bytes = b"") -> tuple[str, bytes]:
-        """Numbers (that contain ``until``) and picture, when neither has changed for a while. after: the
-        picture before; it gets some seconds to change, on a busy machine it comes later than the numbers."""
-        if until:
-            self.tab.locator(".widget-html-content", has_text=until).wait_for()
-        for _ in range(40):
-            if self.picture() != after:
-                break
-            self.tab.wait_for_timeout(500)
-        last = None
-        while (now := (self.numbers(), self.picture())) != last:
-            last = now
-            self.tab.wait_for_timeout(500)
-        return now
+    def settled(self, until: str) -> tuple[str, bytes]:
+        """Numbers, in which ``until`` is found, and picture: once they are what the kernel drew last."""
+
+        def now():
+            lines, digest = json.loads(self.told.read_text())
+            lines = html.unescape(lines.replace("<br>", "\n"))
+            shown = self.numbers(), self.picture()
+            if (
+                re.search(until, lines)
+                and shown[0].strip() == lines.strip()
+                and hashlib.sha256(shown[1]).hexdigest() == digest
+            ):
+                return shown
+            return self.tab.wait_for_timeout(50)  # not a sleep: the browser's events go on
+
+        return wait_until(now, f"{until!r} and its picture are shown")
 
     def press(self, slider: int, *keys: str) -> None:
         handle = self.tab.locator(".noUi-handle").nth(slider)
         handle.focus()
         for key in keys:
             self.tab.keyboard.press(key)
+
+    def hold(self, slider: int, key: str, times: int) -> None:
+        """So many presses in no time: the page does nothing else between them."""
+        self.tab.locator(".noUi-handle").nth(slider).evaluate(
+            """(handle, [key, times]) => {
+                const how = {key, bubbles: true, cancelable: true};
+                for (let k = 0; k < times; k++)
+                    handle.dispatchEvent(new KeyboardEvent('keydown', how));
+            }""",
+            [key, times],
+        )
+
+
+def address(runtime: Path) -> str | None:
+    """What a JupyterLab server tells of itself, once it is written."""
+    with suppress(json.JSONDecodeError):
+        return json.loads(runtime.read_text())["url"]
 
 
 def accuracies(numbers: str) -> list[tuple[str, str]]:
@@ -171,36 +206,36 @@ def accuracies(numbers: str) -> list[tuple[str, str]]:
 def test_sliders_in_a_browser(tmp_path):
     sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
     with everything_ends(), jupyter(tmp_path) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, timeout=1000 * WAIT)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, timeout=1000 * patience())
         tab = browser.new_page(viewport={"width": 1400, "height": 1100})
         outside = []
         tab.on("request", lambda r: outside.append(r.url) if "//127.0.0.1:" not in r.url else None)
-        page = Page(tab)
+        page = Page(tab, tmp_path / "root" / "told")
         try:
             page.open(url)
-            first = page.settled("α′ = 0.4 ")
+            first = page.settled(r"α′ = 0\.4 ")
             tab.screenshot(path=tmp_path / "explorer.png")
             assert "λ = 1" in first[0] and len(accuracies(first[0])) == 2
 
-            page.press(page.ALPHA, *["ArrowLeft"] * 50)  # faster than anything can be drawn
-            loose = page.settled("α′ = 0.06", first[1])
+            page.hold(page.ALPHA, "ArrowLeft", 50)  # faster than anything can be drawn
+            loose = page.settled(r"α′ = 0\.06")
             assert loose[0] != first[0] and loose[1] != first[1]
             assert 0 < tab.evaluate("window.drawn") < 50  # what was overtaken was not drawn
 
             page.press(page.LAMBDA, "Home")
-            pruned = page.settled("λ = 0\n", loose[1])
+            pruned = page.settled("λ = 0\n")
             assert pruned[0].split(";")[0].split("\n")[1] == loose[0].split(";")[0].split("\n")[1]  # selected
             assert pruned[1] != loose[1]
             tab.screenshot(path=tmp_path / "pruned.png")
 
             page.press(page.ALPHA, "End")
-            strict = page.settled("α′ = 1 ", pruned[1])
+            strict = page.settled("α′ = 1 ")
             assert "selected 0.00 %" in strict[0]
             assert all(after == before for after, before in accuracies(strict[0]))
             assert accuracies(strict[0]) != accuracies(pruned[0])
 
             tab.get_by_label("estimator").select_option("SSD")
-            ssd = page.settled("SSD at α′ = 1 ", strict[1])
+            ssd = page.settled("^SSD at α′ = 1 ")
             assert ssd[1] != strict[1]
             tab.screenshot(path=tmp_path / "ssd.png")
         except BaseException:

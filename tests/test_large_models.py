@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from patience import patience
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -287,7 +288,9 @@ def measured():
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, "-c", MEASURE]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=patience(), check=True
+    )
     return json.loads(done.stdout)
 
 

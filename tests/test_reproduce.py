@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_runner import kill_group, state
+from killing import HOLD, kill_group
+from patience import wait_until
+from test_runner import state
 
 from lfssd_nb import (
     baselines,
@@ -38,6 +40,7 @@ from lfssd_nb.baselines.memory import Memory
 from lfssd_nb.models import Architecture
 from lfssd_nb.recipes import Recipe
 from lfssd_nb.runner import Case, Run
+from lfssd_nb.seeds import VARIABLE, training_seed
 from lfssd_nb.sweep_runner import Sweep
 
 STAGE = "cifar10-random-resnet18"
@@ -112,7 +115,8 @@ def test_the_paper_profile_is_the_papers_scale():
     assert missing == {"ntk_scrubbing"}  # needs the Jacobian of the whole network
 
 
-def test_a_new_field_of_a_case_leaves_old_records_their_names(pytestconfig):
+def test_a_new_field_of_a_case_leaves_old_records_their_names(pytestconfig, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
     table = pd.read_csv(pytestconfig.rootpath / "notebooks" / "records" / "all_digits.csv")
     case = Case("digits", Architecture("resnet18", 16), "class", "4", 2)
     stored = table[(table.target == 4) & (table.seed == 2) & (table.method == "lfssd")]
@@ -124,7 +128,8 @@ def test_a_new_field_of_a_case_leaves_old_records_their_names(pytestconfig):
     assert len({replace(sweep, case=replace(sweep.case, **each)).key for each in changes} - {sweep.key}) == 4
 
 
-def test_the_study_would_compute_none_of_its_committed_records_again(pytestconfig):
+def test_the_study_would_compute_none_of_its_committed_records_again(pytestconfig, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
     spec = importlib.util.spec_from_file_location("study", pytestconfig.rootpath / "scripts" / "study.py")
     spec.loader.exec_module(study := importlib.util.module_from_spec(spec))
     stored = {
@@ -265,7 +270,8 @@ def test_a_second_start_computes_nothing(tmp_path, capsys, monkeypatch):
     assert cli.main([*COMMAND, "--out", str(out)]) == 0
     records, tuned, trained = (pd.read_csv(out / f"{name}.csv") for name in ("records", "tuning", "models"))
     assert "error" not in records and not records.key.duplicated().any()
-    assert set(records.seed) == {0, 1} and set(records.target) == {"20@0"} and set(records.n_forget) == {20}
+    assert set(records.seed) == {*map(training_seed, (0, 1))} and set(records.n_forget) == {20}
+    assert set(records.target) == {"20@0"}
     assert {"nothing", "retrain", "lfssd", "ssd", "assd", "xalfssd", "finetune"} <= set(records.method)
     assert {*records[records.method == "lfssd"].variant} == {"published", "tuned", "searched", "default"}
     assert "origin not recorded" in records.source[0] and records.device_name[0].startswith("cpu (")
@@ -438,17 +444,20 @@ def test_killed_at_any_moment_it_goes_on(n_jobs, moments, uninterrupted, tmp_pat
     """After so many models (of 4), then after so many files of results (of 14)."""
     out, rng, done = tmp_path / "out", random.Random(0), {}
     more = ["--methods", "nothing", "lfssd", "--jobs", n_jobs, "--out", str(out)]
-    command = [sys.executable, "-m", "lfssd_nb.cli", *COMMAND, *more]
+    program = f"{HOLD}\nimport sys\nfrom lfssd_nb import cli\nhold(sys.argv[1], 10)\ncli.main(sys.argv[2:])"
+    command = [sys.executable, "-c", program, str(out), *COMMAND, *more]
     places = [(tmp_path / "cache", "models/*.safetensors"), (out, "*.json"), (out, "*.json")]
     for (folder, pattern), count in zip(places, moments, strict=True):
         process = subprocess.Popen(
             command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        while len([*folder.glob(pattern)]) < count and process.poll() is None:
-            time.sleep(0.002)
+        wait_until(
+            lambda folder=folder, pattern=pattern, count=count: len([*folder.glob(pattern)]) >= count,
+            f"there are {count} of {pattern}", lambda process=process: process.poll() is None,
+        )  # fmt: skip
         time.sleep(rng.uniform(0, 0.05))
         kill_group(process.pid)
-        assert process.wait() == -signal.SIGKILL  # it had not come to its end
+        assert process.wait() == -signal.SIGKILL  # it could not come to its end: see hold
         now = {path.name: path.read_bytes() for path in out.glob("*.json")}
         assert done.items() <= now.items() and all(json.loads(text) for text in now.values())
         done = now

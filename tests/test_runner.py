@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 
 import pandas as pd
 import pytest
 import torch
+from killing import HOLD, kill_group
+from patience import patience, running, wait_until
 from torch import nn
 
 from lfssd_nb import baselines, battery, data, metrics, models, runner, scenarios, store, training
@@ -217,16 +218,19 @@ def test_counting_counts_samples_of_one_kind_and_leaves_no_hook(tiny, few):
 
 # ---- killed and started again
 
-ATTEMPTS = """
+ATTEMPTS = f"""
 import os, pickle, sys
 from lfssd_nb import runner
+{HOLD}
 runs, folder = pickle.load(open(sys.argv[1], "rb"))
 print("ready", flush=True)
 for line in sys.stdin:  # every attempt is a fork of this process, so that torch is imported once
     child = os.fork()
     if not child:
         os.setpgid(0, 0)  # a process group of its own, to be killed as a whole
-        runner.run(runs, folder, int(line))
+        n_jobs, limit = map(int, line.split())
+        hold(folder, limit)
+        runner.run(runs, folder, n_jobs)
         sys.exit(0)  # ends joblib's workers too
     os.setpgid(child, child)  # whichever comes first
     print(child, flush=True)
@@ -235,7 +239,7 @@ for line in sys.stdin:  # every attempt is a fork of this process, so that torch
 
 
 class Attempts:
-    """Runs that can be killed with all their workers: ``with Attempts(...) as start: pid = start(2)``."""
+    """Runs that can be killed with all their workers: ``with Attempts(...) as a: a.start(2, limit=8)``."""
 
     def __init__(self, tmp_path, runs, folder):
         self.plan = tmp_path / "plan"
@@ -250,8 +254,9 @@ class Attempts:
         assert self.process.stdout.readline() == "ready\n", self.process.stderr.read()
         return self
 
-    def start(self, n_jobs: int) -> int:
-        self.process.stdin.write(f"{n_jobs}\n")
+    def start(self, n_jobs: int, limit: int) -> int:
+        """The process group of a run that is held at so many records."""
+        self.process.stdin.write(f"{n_jobs} {limit}\n")
         self.process.stdin.flush()
         self.child = int(self.process.stdout.readline())
         return self.child
@@ -263,16 +268,9 @@ class Attempts:
     def __exit__(self, *_):
         kill_group(self.child)  # after a failure it may still run
         self.process.stdin.close()
-        self.process.wait(30)
+        self.process.wait(patience())
         self.process.stdout.close()
         self.process.stderr.close()
-
-
-def kill_group(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        for _ in range(100):  # until nobody is left who could still write
-            os.killpg(pid, signal.SIGKILL)
-            time.sleep(0.02)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and process groups")
@@ -289,13 +287,14 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(n_jobs, moments, uninterrupte
     finished = {}
     with Attempts(tmp_path, RUNS, folder) as attempts:
         for what, count in moments:
-            pid = attempts.start(n_jobs)
-            deadline = time.monotonic() + 300
-            while sum(1 for _ in where[what]()) < count and time.monotonic() < deadline:
-                time.sleep(0.002)
+            pid = attempts.start(n_jobs, limit=len(RUNS) - 2)  # it cannot come to its end before the kill
+            wait_until(
+                lambda what=what, count=count: sum(1 for _ in where[what]()) >= count,
+                f"there are {count} {what}", lambda pid=pid: running([pid]),
+            )  # fmt: skip
             time.sleep(rng.uniform(0, 0.05 if count else 1))
             kill_group(pid)
-            assert attempts.wait() == signal.SIGKILL  # it had not come to its end
+            assert attempts.wait() == signal.SIGKILL
             for path in where["records"]():
                 json.loads(path.read_text())
             for path in where["models"]():
@@ -304,7 +303,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(n_jobs, moments, uninterrupte
             assert finished.items() <= now.items() and now.keys() <= names(RUNS)
             finished = now
         assert 3 <= len(finished) < len(RUNS)
-        attempts.start(n_jobs)
+        attempts.start(n_jobs, limit=len(RUNS))
         assert attempts.wait() == 0
     after = state(folder)
     assert finished.items() <= after.items()

@@ -17,8 +17,10 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from patience import patience, wait_until
 from test_runner import RUNS, assert_same_table, names
 from test_sweep import SWEEPS
+from tqdm.auto import tqdm
 
 from lfssd_nb import parallel, runner, store, sweep_runner
 from lfssd_nb.parallel import in_parallel
@@ -27,14 +29,15 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no SIGAL
 
 
 @contextmanager
-def limit(seconds: float):
-    """TimeoutError after so long, and again every 10 s, should the clean-up hang too."""
+def limit():
+    """TimeoutError after `patience`, and again and again, should the clean-up hang too."""
+    seconds = patience()
 
     def late(*_):
         raise TimeoutError(f"not done after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 10)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds / 10)
     try:
         yield
     finally:
@@ -46,7 +49,7 @@ def limit(seconds: float):
 def surroundings_of_a_run(small, tmp_path, monkeypatch):
     monkeypatch.setenv("LFSSD_DATA", str(small))
     monkeypatch.setenv("LFSSD_CACHE", str(tmp_path / "cache"))
-    with limit(300):
+    with limit():
         yield
 
 
@@ -65,9 +68,10 @@ def cluster(tmp_path_factory):
     distributed = pytest.importorskip("distributed", reason="needs Dask: pip install distributed")
     import dask
 
-    # LocalCluster gives up a killed worker that is not back in 15 s: too few on a busy machine
-    dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"})
-    with limit(60):
+    # what Dask and joblib call lost after 10 to 30 s may be late on a busy machine
+    waits = ("deploy.lost-worker-timeout", "comm.timeouts.connect", "comm.timeouts.tcp")
+    dask.config.set({f"distributed.{name}": f"{patience()} s" for name in waits})
+    with limit():
         cluster = distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0,
             local_directory=str(tmp_path_factory.mktemp("dask")),
@@ -76,7 +80,7 @@ def cluster(tmp_path_factory):
     try:
         yield client
     finally:
-        with limit(60):
+        with limit():
             client.close()
             cluster.close()
 
@@ -85,7 +89,7 @@ def cluster(tmp_path_factory):
 def dask(cluster):
     """Both workers are up, and joblib goes to them."""
     cluster.wait_for_workers(2)
-    with joblib.parallel_config("dask"):
+    with joblib.parallel_config("dask", wait_for_workers_timeout=patience()):
         yield cluster
 
 
@@ -147,9 +151,10 @@ def test_loky_runs_as_many_processes_as_parallel_config_says(tmp_path):
 @pytest.mark.parametrize(("n_jobs", "config"), [(1, {}), (2, {"backend": "threading"})])
 def test_one_bar_counts_the_jobs_and_jobs_have_none(n_jobs, config, monkeypatch, capsys):
     def job(k):
-        time.sleep(0.12)  # tqdm draws ten times a second
         return os.environ["LFSSD_PROGRESS"]
 
+    # tqdm draws ten times a second at most; here every time
+    monkeypatch.setattr("lfssd_nb.progress.tqdm", functools.partial(tqdm, mininterval=0, miniters=1))
     monkeypatch.setenv("LFSSD_PROGRESS", "on")
     with joblib.parallel_config(**config):
         assert in_parallel(job, [(k,) for k in range(3)], n_jobs, "jobs") == ["off"] * 3
@@ -157,13 +162,24 @@ def test_one_bar_counts_the_jobs_and_jobs_have_none(n_jobs, config, monkeypatch,
     assert "jobs: 100%" in (drawn := capsys.readouterr().err) and "| 1/3" in drawn
 
 
-def test_jobs_that_share_a_process_run_one_after_the_other_with_one_torch_thread():
-    inside, threads = [], []
+def test_jobs_that_share_a_process_run_one_after_the_other_with_one_torch_thread(monkeypatch):
+    """The first job ends when another thread stands at the door."""
+    inside, threads, asked, lock = [], [], set(), parallel._alone
+
+    class Door:
+        def __enter__(self):
+            asked.add(threading.get_ident())
+            return lock.__enter__()
+
+        def __exit__(self, *error):
+            return lock.__exit__(*error)
+
+    monkeypatch.setattr(parallel, "_alone", Door())
 
     def job(k):
         inside.append(k)
         threads.append((torch.get_num_threads(), threading.get_ident()))
-        time.sleep(0.01)
+        wait_until(lambda: len(asked) > 1, "a second job asks to be let in")
         assert inside == [k]
         inside.remove(k)
         return in_parallel(surroundings, [()], None, "a call within a job")[0][0]
@@ -173,7 +189,7 @@ def test_jobs_that_share_a_process_run_one_after_the_other_with_one_torch_thread
     try:
         with joblib.parallel_config("threading", n_jobs=4):
             assert in_parallel(job, [(k,) for k in range(8)], None, "jobs") == [os.getpid()] * 8
-        assert {n for n, _ in threads} == {1} and len({who for _, who in threads}) > 1
+        assert {n for n, _ in threads} == {1} and len(threads) == 8
         assert torch.get_num_threads() == 2
         with pytest.raises(KeyError), parallel.single_threaded():
             raise KeyError(torch.get_num_threads())
@@ -330,9 +346,14 @@ def test_ray_workers_compute_the_records_of_one_process_and_survive_a_kill(alone
     environment = {k: v for k, v in os.environ.items() if k not in places} | {
         "OMP_NUM_THREADS": "1", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0",
     }  # fmt: skip
+    for what in ("worker_register_timeout", "gcs_server_request_timeout", "gcs_rpc_server_connect_timeout"):
+        unit = "s" if what.startswith("gcs_rpc") else "seconds"
+        environment[f"RAY_{what}_{unit}"] = str(int(patience()))
+    for what in ("health_check_timeout_ms", "raylet_client_connect_timeout_milliseconds"):
+        environment[f"RAY_{what}"] = str(1000 * int(patience()))
     with (tmp_path / "output").open("w+") as output:
         done = subprocess.run(
-            [sys.executable, "-c", RAY, str(tmp_path / "plan")], timeout=240,
+            [sys.executable, "-c", RAY, str(tmp_path / "plan")], timeout=patience(),
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment,
         )  # fmt: skip
     assert done.returncode == 0, (tmp_path / "output").read_text()[-5000:]
