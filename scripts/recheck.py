@@ -1,7 +1,7 @@
 """make recheck: does what the pages claim hold for other training seeds and other processors?
 
 Executes every page, all cells to the end, under the settings of ``SETTINGS``: training seeds shifted by
-1000 to 5000, three narrower instruction sets; and once with an untrained network in place of every
+1000 to 5000, two narrower instruction sets; and once with an untrained network in place of every
 dampened one. Writes ``notebooks/records/recheck.csv``: a row a claim, with how often it held of how many
 executions, the range of its values, and whether the untrained network passes it ("same" where the values do
 not depend on a dampened network). Lists typed numbers of the prose that other executions contradict.
@@ -39,7 +39,6 @@ SETTINGS: dict[str, dict[str, str]] = {
     **{f"seeds + {n}": {"LFSSD_SEED_OFFSET": str(n)} for n in (1000, 2000, 3000, 4000, 5000)},
     "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
     "no AVX": {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"},
-    "plain ATen": {"ATEN_CPU_CAPABILITY": "default"},
     UNTRAINED: {},
 }
 CACHE_OF = {UNTRAINED: "as it is"}  # the same trained networks

@@ -27,17 +27,18 @@ def five(method: str, digits, name: str) -> dict[str, list[float]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "points"), [("resnet18", 2), ("vit", 5)])
-def test_lfssd_forgets_digit_3_at_its_default_and_keeps_the_rest(digits, name, points):
+@pytest.mark.parametrize(("name", "left", "lost"), [("resnet18", 2, 2), ("vit", 5, 6)])
+def test_lfssd_forgets_digit_3_at_its_default_and_keeps_the_rest(digits, name, left, lost):
     """In the mean over training seeds: how the last bits round decides which networks are trained, and one
-    ViT keeps 7.3 % of the digit, another loses 7.2 points of the rest. Their means are near 1 and 1.5."""
+    ViT keeps 7.3 % of the digit, another loses 7.2 points of the rest. The means of all
+    ViTs seen are near 1 and 2, with standard deviations of 2 (1 of a mean of five)."""
     found = five("lfssd", digits, name)
     before, after = (
         (mean(found[f"{when} forget_test_acc"]), mean(found[f"{when} retain_test_acc"]))
         for when in ("before", "after")
     )
     assert min(before) > 90, found
-    assert after[0] <= points and before[1] - after[1] <= points, found
+    assert after[0] <= left and before[1] - after[1] <= lost, found
 
 
 def test_ssd_forgets_digit_3_too(digits):
