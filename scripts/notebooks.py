@@ -62,7 +62,7 @@ def execute(
     with TemporaryDirectory() as folder:
         log = Path(folder) / "statements"
         client = NotebookClient(
-            notebook, timeout=None, kernel_name="python3", allow_errors=True,
+            notebook, timeout=None, startup_timeout=600, kernel_name="python3", allow_errors=True,
             resources={"metadata": {"path": str(BOOKS)}}, on_cell_executed=lambda **_: after_cell(),
             on_cell_start=lambda cell, **_: cell.cell_type == "code" and _begin_cell(log),
         )  # fmt: skip
