@@ -300,14 +300,14 @@ def test_errors_of_dask_jobs_are_raised_and_a_job_that_kills_its_workers_does_no
 # ---- Ray
 
 RAY = """
-import json, os, pickle, signal, sys
+import json, os, pickle, signal, sys, time
 from pathlib import Path
-import joblib, ray, torch
+import joblib, ray, ray._private.node, torch
 from ray.util.joblib import register_ray
 from lfssd_nb import runner
 from lfssd_nb.parallel import in_parallel
 
-runs, places, there = pickle.load(open(sys.argv[1], "rb"))
+runs, places, there, limit = pickle.load(open(sys.argv[1], "rb"))
 there = Path(there)
 
 def job(k):
@@ -322,6 +322,15 @@ def job(k):
     if k == 5:
         raise LookupError("the job's own words")
 
+class Clock:
+    "Ray gives its node a fixed 30 seconds to start: seconds of the usual machine, see patience.py."
+    def __getattr__(self, name):
+        return getattr(time, name)
+
+    def monotonic(self):
+        return time.monotonic() * 30 / limit
+
+ray._private.node.time = Clock()
 ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
 register_ray()
 os.environ |= places
@@ -342,7 +351,7 @@ def test_ray_workers_compute_the_records_of_one_process_and_survive_a_kill(alone
         "ray", reason="needs Ray (pip install ray): not every Python and platform has a wheel"
     )
     places = {"LFSSD_CACHE": str(tmp_path / "cache"), "LFSSD_DATA": str(small)}
-    (tmp_path / "plan").write_bytes(pickle.dumps((RUNS, places, str(tmp_path))))
+    (tmp_path / "plan").write_bytes(pickle.dumps((RUNS, places, str(tmp_path), patience())))
     environment = {k: v for k, v in os.environ.items() if k not in places} | {
         "OMP_NUM_THREADS": "1", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0",
     }  # fmt: skip
