@@ -38,8 +38,9 @@ def in_parallel(job: Callable, arguments: Sequence[tuple], n_jobs: int | None, l
     wait for its workers first. A call from within a job computes in that job's process.
 
     Every job runs in `single_threaded`, without bars of its own, and with the caller's LFSSD_CACHE and
-    LFSSD_DATA (made absolute), LFSSD_SEED_OFFSET and LFSSD_THREADS, also on workers that were started with others. Jobs that share a
-    process, as on a Dask worker with several threads, run one after the other.
+    LFSSD_DATA (made absolute), LFSSD_SEED_OFFSET and LFSSD_THREADS, also on workers that were started
+    with others. Jobs that share a process, as on a Dask worker with several threads, run one after the
+    other.
 
     Raises what a job raised. When a worker dies, Dask runs its job again, and raises ``KilledWorker``
     for one that killed four; Ray does so with ``ray_remote_args=dict(max_restarts=3,
