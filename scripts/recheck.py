@@ -3,8 +3,8 @@
 Executes every page, all cells to the end, under the settings of ``SETTINGS``: training seeds shifted by
 1000 to 5000, two narrower instruction sets; and once with an untrained network in place of every
 dampened one. Writes ``notebooks/records/recheck.csv``: a row a claim, with how often it held of how many
-executions, the range of its values, and whether the untrained network passes it ("same" where the values do
-not depend on a dampened network). Lists typed numbers of the prose that other executions contradict.
+executions, the range of its values, and whether the untrained network passes it ("same" where it
+measures the same values with it). Lists typed numbers of the prose that other executions contradict.
 
 Resumable: a page is executed again when its code, the package, the records or the setting have changed.
 
