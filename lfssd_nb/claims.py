@@ -124,9 +124,7 @@ def _plain(value: Any) -> Any:
     """A value as JSON can hold it."""
     if isinstance(value, Tensor | np.ndarray | np.generic):
         return _plain(value.tolist())
-    if isinstance(value, pd.Series):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, dict):
+    if isinstance(value, dict | pd.Series):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | pd.Index):
         return [_plain(v) for v in value]

@@ -13,7 +13,6 @@ if a claim failed, or a cell, or if an untrained network passes a claim that giv
 """
 
 import argparse
-import ast
 import copy
 import hashlib
 import json
@@ -21,6 +20,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import nbformat
@@ -28,6 +28,7 @@ import pandas as pd
 from tqdm import tqdm
 from typed_numbers import differing
 
+from lfssd_nb.training import _essence
 from notebooks import BOOKS, ROOT, execute, in_a_line, pages, side_by_side
 
 OUT = ROOT / "build" / "recheck"
@@ -48,22 +49,9 @@ def slug(setting: str) -> str:
     return setting.replace(" + ", "+").replace(" ", "-")
 
 
-def essence(source: str) -> str:
-    """What a source file does: its syntax tree without comments and docstrings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(body := getattr(node, "body", None), list):
-            node.body = [
-                part
-                for part in body
-                if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
-            ]
-    return ast.dump(tree)
-
-
 def package() -> str:
     """A hash of the package's code, on which all pages depend."""
-    code = [essence(path.read_text()) for path in sorted((ROOT / "lfssd_nb").rglob("*.py"))]
+    code = [_essence(path.read_text()) for path in sorted((ROOT / "lfssd_nb").rglob("*.py"))]
     return hashlib.sha256("".join(code).encode()).hexdigest()
 
 
@@ -90,7 +78,7 @@ class Execution:
         cache = OUT / "cache" / slug(CACHE_OF.get(self.setting, self.setting))
         return SETTINGS[self.setting] | {"LFSSD_CACHE": str(cache)}
 
-    @property
+    @cached_property  # the table asks for it many times, and it reads the records
     def key(self) -> str:
         code = "\n\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "code")
         parts = [code, records(code), self.env, self.package, self.setting]
@@ -109,14 +97,14 @@ class Execution:
         """Executes the page and records what came of it, unless that is there."""
         if self.result():
             return
-        book, key = copy.deepcopy(self.notebook), self.key
+        book = copy.deepcopy(self.notebook)
         if self.setting == UNTRAINED:
             first = next(cell for cell in book.cells if cell.cell_type == "code")
             first.source = f"exec(open({str(PATCH)!r}).read(), {{}})\n{first.source}"
         done = execute(self.page, book, self.env)
         self.path("json").parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(done.notebook, self.path("ipynb"))
-        result = dict(key=key, seconds=done.seconds, errors=done.errors, statements=done.statements)
+        result = dict(key=self.key, seconds=done.seconds, errors=done.errors, statements=done.statements)
         self.path("json").write_text(json.dumps(result))
         tqdm.write(f"{self.setting} · {in_a_line(done)}")
         for claim in done.claims:

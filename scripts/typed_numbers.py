@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-BOOKS = ROOT / "notebooks"
+from notebooks import BOOKS
+
 EXCEPTIONS = BOOKS / "text" / "typed_numbers.csv"  # page, number, context, reason
 
 NUMBER = re.compile(r"(?<![\w.,/])[-−–]?\d(?:[\d,]*\d)?(?:\.\d+)?(?![\w])(?!\.\d)")

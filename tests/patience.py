@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import timedelta
 from functools import cache
 
 import psutil
@@ -30,10 +29,6 @@ def slowness() -> float:
 def patience(seconds: float = BASE) -> float:
     """``seconds`` of the usual machine on this one: never less."""
     return seconds * slowness()
-
-
-def patient(seconds: float = BASE) -> timedelta:
-    return timedelta(seconds=patience(seconds))
 
 
 def wait_until(condition: Callable[[], object], what: str, alive: Callable[[], bool] = lambda: True):
