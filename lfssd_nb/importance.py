@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import store
-from .modes import at_least_float32, evaluating, full_precision, wide
+from .modes import at_least_float32, differentiating, wide
 from .parameters import Filter, chosen, only
 from .per_sample import PerSample, gradients
 from .progress import progress
@@ -254,7 +254,7 @@ def _importance(
     total_score, mean_score, kind = _ESTIMATORS[estimator]
     batches = (_tensors(batch, columns, device) for batch in progress(data, estimator, show))
     count = samples = 0
-    with only(model, parameters) as trainable, evaluating(model), full_precision(), torch.enable_grad():
+    with only(model, parameters) as trainable, differentiating(model):
         batches = iter(batches)
         first = next(batches, None)
         if first is None or not len(first[0]):

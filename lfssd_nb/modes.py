@@ -30,6 +30,20 @@ def full_precision() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before
 
 
+@contextmanager
+def differentiating(model: nn.Module) -> Iterator[None]:
+    """Gradients in eval mode and full precision. cuDNN's recurrent layers have no backward pass in eval mode:
+    for a model with such layers PyTorch's own kernels take the place of cuDNN's."""
+    before = torch.backends.cudnn.enabled
+    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+    torch.backends.cudnn.enabled = before and not recurrent
+    try:
+        with evaluating(model), full_precision(), torch.enable_grad():
+            yield
+    finally:
+        torch.backends.cudnn.enabled = before
+
+
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:
     """float32 for bfloat16 and float16, else the type itself."""
     return torch.promote_types(dtype, torch.float32)

@@ -20,7 +20,7 @@ from . import device as devices
 from .metrics import accuracy
 from .models import build
 from .parallel import in_parallel, single_threaded
-from .stages import PRETRAINED, PROFILES, SCRATCH, STAGES, Job, Profile
+from .stages import EXTRA, PRETRAINED, PROFILES, SCRATCH, STAGES, Job, Profile
 from .throughput import floor_rate, training_rate
 from .training import trained, training_seconds
 
@@ -34,15 +34,16 @@ PASSES = {  # over D, of baselines with their settings; those that are not here 
 
 
 def chosen(profile: Profile, names: Sequence[str] | None, device: str) -> list[Job]:
-    """The stages by name (None: all that can run here). Prints which cannot, and what takes their place.
+    """The stages by name (None: all of `STAGES` that can run here). Prints which cannot, and what takes their
+    place.
 
     Raises ``ValueError`` for a name that does not exist, or if nothing can run.
     """
-    known = [stage.name for stage in STAGES]
+    known = [stage.name for stage in (*STAGES, *EXTRA)]
     for name in names or ():
         if name not in known:
             raise ValueError(f"unknown stage {name!r}; choose from {', '.join(known)}")
-    wanted = [stage for stage in STAGES if names is None or stage.name in names]
+    wanted = list(STAGES) if names is None else [s for s in (*STAGES, *EXTRA) if s.name in names]
     if names is None:  # the faces that the study used where you have them, else those of scikit-learn
         mine = (data.data_root() / "pins").is_dir() or (data.data_root() / "pins.npz").exists()
         wanted = [stage for stage in wanted if stage.data != ("olivetti" if mine else "pins")]
@@ -99,14 +100,14 @@ def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_job
     rows, seen = [], set()
     for job in jobs:
         rates, n = rates_of(job, folder), len(runner.setting(job.cases()[0])[0].train_y)
-        tunings = [each for each in _tunings(job, methods) if not runner.record(folder, each).exists()]
-        runs = [run for run in _runs(job, methods, folder) if not runner.record(folder, run).exists()]
+        tunings = [missing for each in _tunings(job, methods) if (missing := each.missing(folder))]
+        runs = [run for run in runs_of(job, methods, folder) if not runner.record(folder, run).exists()]
         needed, importances = runner.models(runs), {run.case.importances for run in runs}
         models = {name: each for name, each in needed.items() if name not in seen}
         costs = [_trained(*each) for each in models.values()]
         images = [read for read, seconds in costs if pd.isna(seconds)]
         passes = RECORD * len(runs) + 3 * IMPORTANCE * len(importances - seen)
-        passes += sum(2 * IMPORTANCE + GRID * len(each.cases) for each in tunings)
+        passes += sum(2 * IMPORTANCE + GRID * len(missing) for missing in tunings)
         passes += sum("order" in run.settings for run in runs)  # a batch mean over D of its own
         passes += sum(PASSES.get(run.method, 0) for run in runs)
         seen |= needed.keys() | importances
@@ -175,7 +176,7 @@ def run(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_jobs
         runner.train([run for job in jobs for run in stages.runs(job, {}, methods=methods)], n_jobs)
         tunings = [(each, folder) for job in jobs for each in _tunings(job, methods)]
         in_parallel(tuning.run, tunings, n_jobs, "tuning")
-        return runner.run([run for job in jobs for run in _runs(job, methods, folder)], folder, n_jobs)
+        return runner.run([run for job in jobs for run in runs_of(job, methods, folder)], folder, n_jobs)
     finally:
         collect(jobs, methods, folder)
 
@@ -185,8 +186,9 @@ def _tunings(job: Job, methods: Sequence[str] | None) -> list[tuning.Tuning]:
     return job.tunings() if methods is None or {"lfssd", "ssd"} & {*methods} else []
 
 
-def _runs(job: Job, methods: Sequence[str] | None, folder: Path) -> list[runner.Run]:
-    """All runs of a job, with alpha' = 0 where it is not tuned yet, of which there is no record."""
+def runs_of(job: Job, methods: Sequence[str] | None, folder: Path) -> list[runner.Run]:
+    """All runs of a job (None: of all methods), with alpha' = 0 where it is not tuned yet, of which there is
+    no record."""
     (tuned, _), *own = [tuning.scales(each, folder) for each in _tunings(job, methods)] or [({}, {})]
     searched = {case: scales for _, cases in own for case, scales in cases.items()}
     return stages.runs(job, tuned, searched, methods)
@@ -194,18 +196,29 @@ def _runs(job: Job, methods: Sequence[str] | None, folder: Path) -> list[runner.
 
 def collect(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) -> None:
     """Writes the tables of what is finished."""
+    write_tables(tables(jobs, methods, folder) | {"models": pd.DataFrame(_models_of(jobs, folder))}, folder)
+
+
+def tables(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) -> dict[str, pd.DataFrame]:
+    """``records`` and ``tuning`` as far as they are finished."""
     tuned = [
-        tuning.run(each, folder).assign(stage=job.stage.name, variant="searched" if k else "tuned")
+        tuning.run(tuning.Tuning((case,)), folder).assign(
+            stage=job.stage.name, variant="searched" if k else "tuned"
+        )
         for job in jobs
         for k, each in enumerate(_tunings(job, methods))
-        if runner.record(folder, each).exists()
+        for case in each.cases
+        if case not in each.missing(folder)
     ]
-    tables = {
-        "records": runner.load(folder, [run for job in jobs for run in _runs(job, methods, folder)]),
+    return {
+        "records": runner.load(folder, [run for job in jobs for run in runs_of(job, methods, folder)]),
         "tuning": pd.concat(tuned) if tuned else pd.DataFrame(),
-        "models": pd.DataFrame(_models_of(jobs, folder)),
     }
-    for name, table in tables.items():
+
+
+def write_tables(found: dict[str, pd.DataFrame], folder: Path) -> None:
+    """NAME.csv of each."""
+    for name, table in found.items():
         store.write(folder / f"{name}.csv", table.round(5).to_csv(index=False).encode())
 
 
@@ -267,7 +280,7 @@ def profile(
     if targets is not None:
         if targets < 1:
             raise ValueError(f"a stage needs at least one target, got targets={targets}")
-        found = replace(found, n_targets={stage.name: targets for stage in STAGES})
+        found = replace(found, n_targets={stage.name: targets for stage in (*STAGES, *EXTRA)})
     if vit not in (None, found.vit):
         recipes = {k: v for k, v in found.recipes.items() if k[1] != "vit"} | {("*", "scratch"): SCRATCH}
         recipes["*", "vit"] = PRETRAINED if vit == "vit_b_16" else SCRATCH

@@ -36,6 +36,7 @@ from .seeds import training_seed
 from .training import trained, training_seconds
 
 ADDED = ("images", "recipe", "device")  # fields of a Case that came after the first records
+Known = tuple[nn.Module, baselines.Memory]
 SCHEMA = 1  # part of every record's name: raise it when a column changes its meaning
 
 
@@ -125,7 +126,7 @@ def run(runs: Sequence[Run], folder: str | Path, n_jobs: int | None = None) -> p
     """
     for each in runs:
         baselines.get(each.method)
-    resume(runs, folder, _records, n_jobs, lambda each: each.case.importances)
+    resume(runs, folder, records, n_jobs, lambda each: each.case.importances)
     return load(folder, runs)
 
 
@@ -151,7 +152,7 @@ def resume(jobs: Sequence, folder: str | Path, compute: Callable, n_jobs: int | 
 def train(jobs: Sequence, n_jobs: int | None = None) -> None:
     """Trains the original and gold models of all ``jobs`` that the cache lacks. Raises ``OSError`` when one
     cannot be kept, as on a full disk."""
-    in_parallel(_train, list(models(jobs).values()), n_jobs, "models")
+    in_parallel(train_one, list(models(jobs).values()), n_jobs, "models")
 
 
 def load(folder: str | Path, runs: Sequence[Run]) -> pd.DataFrame:
@@ -200,15 +201,23 @@ def other_golds(case: Case, d: Dataset, scenario: Scenario) -> list[nn.Module]:
     return retrained(d, scenario, case.architecture, case.recipe, others, show=False)
 
 
-def _train(case: Case, seed: int, gold: bool) -> None:
+def known_of(case: Case) -> Known:
+    """The original model of a case, and an empty memory for its importances of D."""
+    d = dataset(case)
+    return trained(d, case.architecture, case.recipe, case.seed, show=False), baselines.Memory()
+
+
+def train_one(case: Case, seed: int, gold: bool) -> None:
+    """One of `models`, into the cache."""
     d, scenario = setting(case)
     index = scenario.retain if gold else None
     trained(d, case.architecture, case.recipe, seed, index, show=False, must_cache=True)
 
 
-def _records(runs: Sequence[Run], folder: Path) -> None:
-    """The records of runs on one original model, case by case; I(D) is computed once for all of them."""
-    memory, original = baselines.Memory(), None
+def records(runs: Sequence[Run], folder: Path, known: Known | None = None) -> None:
+    """The records of runs on one original model, case by case; I(D) is computed once for all of them, or
+    taken from ``known``, where more than one call is about the same model (`known_of`)."""
+    original, memory = known or (None, baselines.Memory())
     for case in dict.fromkeys(each.case for each in runs):
         mine = [each for each in runs if each.case == case and not record(folder, each).exists()]
         if not mine:  # a worker that died since had finished them

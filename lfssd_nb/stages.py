@@ -59,6 +59,14 @@ STAGES = (
     Stage("cifar20", "subclass", "vit", **_FINE, ssd=25, lfssd=10),
     Stage("cifar10", "random", "vit", **_RANDOM, ssd=10, lfssd=3.5),
 )
+# A replication of class forgetting (UnAct, 2610.04426): alpha, lambda, batch, picked by comparing with gold.
+REPLICATED = {
+    "cifar10": {"lfssd": (6.0, 0.1, 64), "ssd": (8.0, 1.0, 256)},
+    "cifar20": {"lfssd": (10.0, 0.1, 64), "ssd": (15.0, 1.0, 512)},
+    "cifar100": {"lfssd": (30.0, 0.5, 64), "ssd": (50.0, 0.5, 64)},
+}
+# Not among the papers' experiments, but the replication's.
+EXTRA = (Stage("cifar10", "class", "resnet18", ("0", "1", "2", "3", "4"), ("5", "7", "9"), None, None),)
 LIMITS = {"fisher_forgetting": {"n_samples": 1000}}  # it passes over D_r once for each class
 BASELINES = (
     "finetune", "gradient_ascent", "neggrad_plus", "random_labels", "bad_teacher", "unsir", "scrub", "salun",
@@ -70,8 +78,8 @@ BASELINES = (
 class Profile:
     """A scale to run at. ``images``: of the 50,000 (None: all); ``n_random``: how many to forget of them.
     ``n_targets``: of a stage, by its name (default: all). ``baselines`` run on the first ``baseline_seeds``
-    of ``seeds``. ``recipes``: by data and network; ``("*", "scratch")`` is that of a ViT whose ImageNet
-    weights cannot be had.
+    of ``seeds``. ``replication``: also with the settings of `REPLICATED`. ``recipes``: by data and network;
+    ``("*", "scratch")`` is that of a ViT whose ImageNet weights cannot be had.
     """
 
     width: int
@@ -83,6 +91,7 @@ class Profile:
     seeds: tuple[int, ...] = (0, 1, 2)
     baselines: tuple[str, ...] = BASELINES
     baseline_seeds: int = 3
+    replication: bool = False
 
     def recipe(self, stage: Stage) -> Recipe:
         """How to train on the data of a stage; ``("*", network)`` where it is not named."""
@@ -90,20 +99,20 @@ class Profile:
 
 
 CROP = Augmentation(shift=4, flip=True)
-# One-cycle in place of the 20 to 200 epochs of step decay of the reference code.
-_RESNET = Recipe(30, 0.2, 256, 5e-4, augmentation=CROP)
+# One-cycle in place of the 20 to 200 epochs of step decay of the reference code (scripts/on_gpu.py: recipes).
+_RESNET = Recipe(24, 0.4, 512, 1e-3, augmentation=CROP)
 PRETRAINED = Recipe(8, 1e-4, 64, 0.05, "adamw", augmentation=CROP)  # 8, 9, 8 epochs on CIFAR-10, 20, 100
 SCRATCH = Recipe(60, 1e-3, 128, 0.05, "adamw", augmentation=CROP)
 PROFILES = {
     "paper": Profile(
         64, "vit_b_16", None, 100,
         {
-            ("*", "resnet18"): _RESNET, ("cifar10", "resnet18"): replace(_RESNET, epochs=20),
-            ("cifar20", "resnet18"): replace(_RESNET, epochs=20), ("olivetti", "resnet18"): FACES,
+            ("*", "resnet18"): _RESNET, ("olivetti", "resnet18"): FACES,
             ("*", "vit"): PRETRAINED, ("cifar20", "vit"): replace(PRETRAINED, epochs=9),
             ("*", "scratch"): SCRATCH,
         },
         {},
+        replication=True,
     ),
     "small": Profile(
         16, "tiny", 10_000, 20,
@@ -119,6 +128,14 @@ PROFILES = {
         },
         baselines=("finetune", "random_labels", "jit", "class_mask"),
         baseline_seeds=1,
+    ),
+    "night": Profile(  # all images of one class of `EXTRA`, at half the width, in a night of two CPU cores
+        32, "tiny", None, 100, {("*", "resnet18"): Recipe(10, 0.2, 128, 5e-4, augmentation=CROP)},
+        {"cifar10-class-resnet18": 1},
+        seeds=(0, 1),
+        baselines=("finetune", "random_labels", "jit", "class_mask"),
+        baseline_seeds=1,
+        replication=True,
     ),
 }  # fmt: skip
 
@@ -167,14 +184,25 @@ class Job:
         return [Tuning(tuple(cases)) for cases in (validation, *own)]
 
 
+_AS_CODED = dict(reduction="batch", order="reference")
+
+
 def published(stage: Stage, method: str) -> dict | None:
     """The published settings as the reference code runs them: batch means of 64, D_f at the end of D, and of
     128 for a random forget set. None where there are none."""
     alpha = getattr(stage, method)
     if alpha is None:
         return None
-    settings = dict(alpha=float(alpha), lam=stage.lam, reduction="batch", batch_size=64, order="reference")
+    settings = dict(alpha=float(alpha), lam=stage.lam, batch_size=64) | _AS_CODED
     return settings | ({"forget_batch_size": 128} if stage.kind == "random" else {})
+
+
+def replicated(stage: Stage, method: str) -> dict | None:
+    """The settings of `REPLICATED` for a class and a ResNet18, else None."""
+    if stage.kind != "class" or stage.network != "resnet18" or stage.data not in REPLICATED:
+        return None
+    alpha, lam, batch_size = REPLICATED[stage.data][method]
+    return dict(alpha=alpha, lam=lam, batch_size=batch_size) | _AS_CODED
 
 
 def runs(
@@ -192,6 +220,8 @@ def runs(
         for name in ("lfssd", "ssd"):
             if settings := published(job.stage, name):
                 entries.append((name, "published", settings))
+            if job.profile.replication and (settings := replicated(job.stage, name)):
+                entries.append((name, "replication", settings))
             for variant, scales in (("tuned", tuned), ("searched", own)):
                 if name in scales:
                     entries.append((name, variant, {"scale": scales[name]}))

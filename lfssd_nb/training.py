@@ -2,7 +2,6 @@
 
 import ast
 import os
-import time
 import warnings
 from contextlib import suppress
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from . import models, store
 from .augment import augment
 from .data import Dataset
 from .device import autocast, threads, training_threads
+from .halfway import Halfway
 from .models import Architecture
 from .progress import progress
 from .recipes import Recipe, default_recipe
@@ -26,8 +26,18 @@ from .seeds import training_seed
 CODE = ("augment", "device", "models", "resnet", "seeds", "training", "vit")  # what a cached model depends on
 
 
-def fit(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show: bool = True) -> nn.Module:
+def fit(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    recipe: Recipe,
+    seed: int,
+    show: bool = True,
+    halfway: Halfway | None = None,
+) -> nn.Module:
     """Trains ``model`` in place on x ``[N, C, H, W]``, y ``[N]`` and returns it in eval mode.
+
+    ``halfway``: a file from which an interrupted training goes on, and to which this one writes.
 
     Order and augmentation depend on ``seed`` alone (shifted by `seeds`). A last batch of one sample, on
     which batch norm cannot train, is left out of that epoch. CPU runs repeat bit for bit, small samples
@@ -51,8 +61,10 @@ def fit(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show:
     layout = memory_format(model)
     model.train().to(memory_format=layout)
     network = torch.compile(model, dynamic=False) if recipe.compiled else model
+    parts = model, optimizer, schedule, generator
+    done = halfway.take_up(*parts) if halfway else 0
     with threads(training_threads(x)):
-        for _ in progress(range(recipe.epochs), f"training on {len(x)} images", show):
+        for epoch in progress(range(done, recipe.epochs), f"training on {len(x)} images", show):
             order = torch.randperm(len(x), generator=generator).to(x.device)
             for chosen in order.split(recipe.batch_size)[: len(sizes)]:
                 batch = augment(x[chosen], recipe.augmentation, generator)
@@ -66,6 +78,8 @@ def fit(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, show:
                 schedule.step()
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"training diverged (loss {loss.item()}): lower lr={recipe.lr}")
+            if halfway and epoch + 1 < recipe.epochs:
+                halfway.keep(epoch + 1, *parts)
     return model.to(memory_format=torch.contiguous_format).eval()
 
 
@@ -120,20 +134,20 @@ def trained(
     The cache key is a hash of the very training tensors, the architecture, the recipe, the seed,
     the kind of device and the code, so that a changed input is never served from an old file. A
     damaged file is trained again and replaced; if it cannot be written, a warning says so, or
-    with ``must_cache`` an ``OSError``.
+    with ``must_cache`` an ``OSError``. An interrupted training goes on where it stood (`halfway`).
     """
     recipe = recipe or default_recipe(data, architecture)
-    x, y = (data.train_x, data.train_y) if index is None else (data.train_x[index], data.train_y[index])
-    about, path = _identity(data, x, y, architecture, recipe, seed)
+    about, path = _identity(data, index, architecture, recipe, seed)
     model = models.build(architecture, data, seed)
     with suppress(FileNotFoundError, store.CorruptFile):
         model.load_state_dict(store.load(path, data.device)[0])
         return model.eval()
-    start = time.perf_counter()
-    fit(model, x, y, recipe, seed, show)
-    about["seconds"] = round(time.perf_counter() - start, 3)
+    halfway = Halfway(path.with_suffix(".halfway"))
+    fit(model, *_samples(data, index), recipe, seed, show, halfway)
+    about["seconds"] = round(halfway.spent, 3)
     try:
         store.save(path, model.state_dict(), about)
+        halfway.done()
     except OSError as error:  # a full disk must not cost the training
         if must_cache:
             raise
@@ -150,18 +164,31 @@ def training_seconds(
 ) -> float:
     """How long training took when the cached model was made; NaN if it is not in the cache."""
     recipe = recipe or default_recipe(data, architecture)
-    x, y = (data.train_x, data.train_y) if index is None else (data.train_x[index], data.train_y[index])
     with suppress(FileNotFoundError, store.CorruptFile):
-        return store.load(_identity(data, x, y, architecture, recipe, seed)[1])[1]["seconds"]
+        return store.load(_identity(data, index, architecture, recipe, seed)[1])[1]["seconds"]
     return float("nan")
 
 
-def _identity(data, x, y, architecture, recipe, seed) -> tuple[dict, Path]:
+def _samples(data: Dataset, index: Tensor | None) -> tuple[Tensor, Tensor]:
+    return (data.train_x, data.train_y) if index is None else (data.train_x[index], data.train_y[index])
+
+
+def _images(data: Dataset, index: Tensor | None) -> str:
+    """Digest of the samples, computed once for each index (half a gigabyte takes a second), and again when
+    the tensors have been written to."""
+    key = data.train_x._version, data.train_y._version, None if index is None else store.digest({"i": index})
+    known = vars(data).setdefault("_digests", {})
+    if key not in known:
+        known[key] = store.digest(dict(zip("xy", _samples(data, index), strict=True)))
+    return known[key]
+
+
+def _identity(data, index, architecture, recipe, seed) -> tuple[dict, Path]:
     """What decides the trained weights, and the cache file named by its hash."""
     about = dict(
-        data=data.name, images=store.digest({"x": x, "y": y}), classes=len(data.classes),
+        data=data.name, images=_images(data, index), classes=len(data.classes),
         seed=training_seed(seed), architecture=asdict(architecture), recipe=asdict(recipe),
-        device=data.device.type, threads=training_threads(x), code=_code_version(),
+        device=data.device.type, threads=training_threads(data.train_x), code=_code_version(),
     )  # fmt: skip
     key = store.digest({}, repr(sorted(about.items())))[:20]
     name = f"{data.name}-{architecture.name}-{training_seed(seed)}-{key}.safetensors"

@@ -18,10 +18,9 @@ from .data import Dataset
 from .importance import fisher, sensitivity
 from .metrics import accuracy, logits
 from .runner import Case
-from .scenarios import Scenario
+from .scenarios import Scenario, class_order
 from .search import damage_and_rest
 from .sweep import Measure, correct, grid
-from .training import trained
 
 SCALES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -37,21 +36,25 @@ class Tuning:
         if len({case.training(case.seed) for case in self.cases}) != 1:
             raise ValueError("a tuning needs cases on one and the same original model, at least one")
 
-    @property
-    def key(self) -> str:
-        """A hash of all that decides the record."""
-        cases = [case.identity for case in self.cases]
-        return runner.key(["tuning", runner.SCHEMA, cases, self.scales])
+    def record(self, case: Case, folder: str | Path) -> Path:
+        """Where the record of one of the cases is, or will be: whatever others are tuned beside it."""
+        key = runner.key(["tuning", runner.SCHEMA, case.identity, self.scales])
+        return Path(folder) / f"{key}.json"
+
+    def missing(self, folder: str | Path) -> list[Case]:
+        """The cases without a record."""
+        return [case for case in self.cases if not self.record(case, folder).exists()]
 
 
-def run(tuning: Tuning, folder: str | Path) -> pd.DataFrame:
+def run(tuning: Tuning, folder: str | Path, known: runner.Known | None = None) -> pd.DataFrame:
     """One row for each target, ``estimator`` (``"lfssd"``, ``"ssd"``) and ``scale``, with ``loss`` in points;
-    from ``folder`` if it is there. Raises ``OSError`` if the record cannot be written."""
-    path = runner.record(Path(folder), tuning)
-    if not path.exists():
-        rows = pd.concat([*_rows(tuning)]).to_dict("records")
-        store.write(path, json.dumps(rows).encode())
-    return pd.DataFrame(store.read_json(path))
+    from ``folder`` what is there. ``known``: see `runner.records`. Raises ``OSError`` if a record cannot be
+    written."""
+    if missing := tuning.missing(folder):
+        for case, table in _tables(missing, tuning.scales, known or runner.known_of(missing[0])):
+            store.write(tuning.record(case, folder), json.dumps(table.to_dict("records")).encode())
+    rows = [store.read_json(tuning.record(case, folder)) for case in tuning.cases]
+    return pd.DataFrame([row for several in rows for row in several])
 
 
 def best(table: pd.DataFrame) -> dict[str, float]:
@@ -62,12 +65,14 @@ def best(table: pd.DataFrame) -> dict[str, float]:
 
 
 def scales(tuning: Tuning, folder: Path) -> tuple[dict[str, float], dict[Case, dict[str, float]]]:
-    """`best` of all cases together, and of each alone; alpha' = 0 before `run` has finished."""
-    if not runner.record(folder, tuning).exists():
-        unknown = {"lfssd": 0.0, "ssd": 0.0}
-        return unknown, dict.fromkeys(tuning.cases, unknown)
-    table = run(tuning, folder)
-    return best(table), {case: best(table[table.target == case.target]) for case in tuning.cases}
+    """`best` of all cases together, and of each alone; alpha' = 0 where `run` has not finished."""
+    unknown = {"lfssd": 0.0, "ssd": 0.0}
+    missing = tuning.missing(folder)
+    alone = {
+        case: unknown if case in missing else best(run(Tuning((case,), tuning.scales), folder))
+        for case in tuning.cases
+    }
+    return unknown if missing else best(run(tuning, folder)), alone
 
 
 def measured_on_training(d: Dataset, scenario: Scenario, every: int = 5) -> tuple[Tensor, Measure]:
@@ -76,12 +81,14 @@ def measured_on_training(d: Dataset, scenario: Scenario, every: int = 5) -> tupl
     return d.train_x[index], correct(d.train_y[index], retained=slice(n, None), forgotten=slice(n))
 
 
-def _rows(tuning: Tuning):
-    first = tuning.cases[0]
-    d, _ = runner.setting(first)
-    model = trained(d, first.architecture, first.recipe, first.seed, show=False)
-    full = {"lfssd": sensitivity(model, d.train_x), "ssd": fisher(model, d.train_x, d.train_y)}
-    for case in tuning.cases:
+def _tables(cases: list[Case], scales: tuple[float, ...], known: runner.Known):
+    d, scenario = runner.setting(cases[0])
+    model, memory = known
+    order = class_order(d, scenario)  # as the methods ask for it
+    x, y, how = d.train_x[order], d.train_y[order], dict(reduction="sample", batch_size=128)
+    full = {"lfssd": memory.importance(sensitivity, model, x, **how),
+            "ssd": memory.importance(fisher, model, x, y, **how)}  # fmt: skip
+    for case in cases:
         _, scenario = runner.setting(case)
         x, y = d.train_x[scenario.forget], d.train_y[scenario.forget]
         pairs = {"lfssd": (sensitivity(model, x), full["lfssd"]), "ssd": (fisher(model, x, y), full["ssd"])}
@@ -89,7 +96,7 @@ def _rows(tuning: Tuning):
         # unseen images of a forgotten class are never recognised; those like random samples are as before
         aim = accuracy(model, d.test_x, d.test_y) if case.kind == "random" else 0.0
         loss = damage_and_rest(measure(logits(model, exam)), aim)
-        cells = grid(model, pairs, exam, measure, scales=tuning.scales, show=False)
+        cells = grid(model, pairs, exam, measure, scales=scales, show=False)
         cells["loss"] = [loss(row) for row in cells.to_dict("records")]
         cells["scale"] = cells.scale.round(6)  # alpha / (N / N_f) is not the scale to the last bit
-        yield cells.assign(**case.columns)
+        yield case, cells.assign(**case.columns)

@@ -210,7 +210,7 @@ def validation(small, **changes) -> tuning.Tuning:
 def test_tuning_sees_neither_gold_nor_test_labels(small, tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(
-        tuning, "trained", lambda d, *rest, **how: trained.append(rest) or training.trained(d, *rest, **how)
+        runner, "trained", lambda d, *rest, **how: trained.append(rest) or training.trained(d, *rest, **how)
     )
     table = tuning.run(validation(small), tmp_path / "a")
     assert trained == [(CASE.architecture, CASE.recipe, 0)]  # one model, on all of D
@@ -223,7 +223,7 @@ def test_tuning_sees_neither_gold_nor_test_labels(small, tmp_path, monkeypatch):
 
     monkeypatch.setattr(runner, "setting", blind)
     pd.testing.assert_frame_equal(tuning.run(validation(small), tmp_path / "b"), table)
-    monkeypatch.setattr(tuning, "_rows", None)
+    monkeypatch.setattr(tuning, "_tables", None)
     pd.testing.assert_frame_equal(tuning.run(validation(small), tmp_path / "b"), table)  # from its record
 
 

@@ -89,9 +89,9 @@ def test_what_exists_is_never_computed_again(uninterrupted, tmp_path, monkeypatc
     before = state(folder)
     assert before.keys() == names(RUNS[:3])
     computed, models_asked = [], []
-    record, train = runner._record, runner._train
+    record, train = runner._record, runner.train_one
     monkeypatch.setattr(runner, "_record", lambda each, *rest: computed.append(each) or record(each, *rest))
-    monkeypatch.setattr(runner, "_train", lambda *each: models_asked.append(each) or train(*each))
+    monkeypatch.setattr(runner, "train_one", lambda *each: models_asked.append(each) or train(*each))
     pd.testing.assert_frame_equal(runner.run(RUNS[:3], folder, n_jobs=1), first)
     assert not computed and not models_asked and state(folder) == before
     more = runner.run(RUNS[4::-1], folder, n_jobs=1)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from .. import unlearn
 from ..importance import fisher, sensitivity
+from ..store import digest
 from .registry import method
 from .task import Task
 
@@ -28,12 +29,12 @@ def _dampened(
     size = batch_size if forget_batch_size is None else forget_batch_size
     i_f = estimate(model, *forget, reduction=reduction, batch_size=size)
     how = dict(reduction=reduction, batch_size=batch_size)
-    if order == "reference":  # another one for each forget set: nothing to remember
+    if order == "reference":  # another one for each forget set
         if task.reference is None:
             raise ValueError("order='reference' needs Task.reference: where D_r and then D_f are in full_x")
-        i_d = estimate(model, *(column[task.reference] for column in full), **how)
-    else:
-        i_d = task.memory.importance(estimate, model, *full, **how)
+        full = [column[task.reference] for column in full]
+        how["order"] = digest({"reference": task.reference})
+    i_d = task.memory.importance(estimate, model, *full, **how)
     return rule(model, i_f, i_d, alpha, lam).model
 
 

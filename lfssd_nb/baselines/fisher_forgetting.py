@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ..modes import evaluating, full_precision
+from ..modes import differentiating
 from ..per_sample import PerSample
 from .loop import cycle, n_outputs, student
 from .registry import method
@@ -15,7 +15,7 @@ def true_fisher(model: nn.Module, x: Tensor, batch_size: int = 128) -> dict[str,
     \partial\theta)^2`: the expectation over the model's own labels, so that no label is read."""
     classes = n_outputs(model, x)
     sums = {name: torch.zeros_like(p) for name, p in model.named_parameters() if p.requires_grad}
-    with full_precision(), evaluating(model), torch.enable_grad():
+    with differentiating(model):
         for k in range(classes):
 
             def score(z, k=k):

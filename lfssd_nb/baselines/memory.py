@@ -18,12 +18,18 @@ class Memory:
     def __init__(self):
         self.model, self.kept, self.recalled = None, {}, (0.0, 0)
 
-    def importance(self, estimate: Callable, model: nn.Module, *columns: Tensor, **options) -> Importance:
-        """``estimate(model, *columns, **options)``, from memory where it was asked before."""
+    def importance(
+        self, estimate: Callable, model: nn.Module, *columns: Tensor, order: str = "", **options
+    ) -> Importance:
+        """``estimate(model, *columns, **options)``, from memory where it was asked before. ``order`` names
+        another order of D than the usual one: a batch mean depends on it."""
         if model is not self.model:
             self.model, self.kept = model, {}
-        key = estimate.__name__, *map(len, columns), *sorted(options.items())
+        key = estimate.__name__, order, *map(len, columns), *sorted(options.items())
         if key not in self.kept:
+            self.kept = {
+                k: v for k, v in self.kept.items() if k[1] in ("", order)
+            }  # one other order at a time
             start = now(columns[0].device)
             with counting(type(model)) as seen:
                 found = estimate(model, *columns, **options)
