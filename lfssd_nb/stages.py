@@ -130,7 +130,7 @@ PROFILES = {
         baseline_seeds=1,
     ),
     "night": Profile(  # all images of one class of `EXTRA`, at half the width, in a night of two CPU cores
-        32, "tiny", None, 100, {("*", "resnet18"): Recipe(10, 0.2, 128, 5e-4, augmentation=CROP)},
+        32, "tiny", None, 100, {("*", "resnet18"): Recipe(20, 0.1, 128, 1e-3, augmentation=CROP)},
         {"cifar10-class-resnet18": 1},
         seeds=(0, 1),
         baselines=("finetune", "random_labels", "jit", "class_mask"),

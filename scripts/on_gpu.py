@@ -258,6 +258,7 @@ def jobs_of(lease: Lease) -> list[stages.Job]:
     if lease.rehearsal:
         tiny = {key: replace(value, epochs=1, batch_size=32) for key, value in scale.recipes.items()}
         scale = replace(scale, width=16, vit="tiny", images=200, n_random=5, recipes=tiny)
+        scale = replace(scale, baselines=("finetune", "class_mask", "random_weights"))
         scale = replace(scale, n_targets={each.name: 1 for each in (*stages.STAGES, *stages.EXTRA)})
     known = {stage.name: stage for stage in (*stages.STAGES, *stages.EXTRA)}
     return [
@@ -358,7 +359,7 @@ def _work_through(lease: Lease, jobs: list[stages.Job], wanted: Callable, kind: 
 # ---- all of it
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
         "--minutes", type=float, default=9.0, help="how long it may take (default: %(default)s)"
@@ -378,7 +379,7 @@ def main() -> None:
     parser.add_argument("--compiled", action="store_true", help="train through torch.compile")
     parser.add_argument("--rehearse", action="store_true", help="the same path, tiny")
     parser.add_argument("--device", help="default: the best there is; for --rehearse cpu")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     device = args.device or ("cpu" if args.rehearse else str(devices.best()))
     out, work = args.out.absolute(), (args.work or args.out / "work").absolute()
     for folder in (out, work):

@@ -1,7 +1,7 @@
 """make recheck: does what the pages claim hold for other training seeds and other processors?
 
 Executes every page, all cells to the end, under the settings of ``SETTINGS``: training seeds shifted by
-1000 to 5000, two narrower instruction sets; and once with an untrained network in place of every
+1000 to 5000, three narrower instruction sets; and once with an untrained network in place of every
 dampened one. Writes ``notebooks/records/recheck.csv``: a row a claim, with how often it held of how many
 executions, the range of its values, and whether the untrained network passes it ("same" where it
 measures the same values with it). Lists typed numbers of the prose that other executions contradict.
@@ -39,6 +39,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "as it is": {},
     **{f"seeds + {n}": {"LFSSD_SEED_OFFSET": str(n)} for n in (1000, 2000, 3000, 4000, 5000)},
     "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
+    "plain ATen": {"ATEN_CPU_CAPABILITY": "default"},
     "no AVX": {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"},
     UNTRAINED: {},
 }

@@ -1,0 +1,71 @@
+"""The half hour on a lent GPU, rehearsed: same path, tiny numbers, no network."""
+
+import zipfile
+
+import on_gpu
+import pandas as pd
+import pytest
+
+from lfssd_nb import runner
+
+
+@pytest.fixture
+def go(tmp_path, prepare, monkeypatch, no_network):
+    """``go("out", *options)`` runs the script in an empty folder, on random images; returns its log."""
+    for name in ("LFSSD_CACHE", "LFSSD_DATA", "LFSSD_PROGRESS"):
+        monkeypatch.setenv(name, "")  # so that what the script sets goes with the test
+    prepare("cifar10")
+    monkeypatch.chdir(tmp_path)
+
+    def run(out: str, *options: str) -> str:
+        runner._dataset.cache_clear()
+        on_gpu.main(["--rehearse", "--data", ".", "--stages", "cifar10-class", "--out", out, *options])
+        runner._dataset.cache_clear()
+        return (tmp_path / out / "log.txt").read_text()
+
+    return run
+
+
+def test_the_rehearsal_goes_all_the_way_and_a_later_call_goes_on(go, tmp_path, monkeypatch):
+    log = go("one", "--minutes", "600", "--steps", "speed", "recipes", "cases", "audit", "rest")
+    assert "FAILED" not in log and "no time" not in log and " 0 of them errors" in log
+    one = tmp_path / "one"
+    assert len(pd.read_csv(one / "recipes.csv")) == len(on_gpu.RECIPES)
+    assert {"training", "importance", "sweep"} == set(pd.read_csv(one / "speed.csv").what)
+    found = pd.read_csv(one / "records.csv")
+    cells = found.groupby(["seed", "architecture"]).method.unique()
+    always = {"nothing", "retrain", "lfssd", "ssd", "assd", "xalfssd"}
+    assert len(cells) == 4 and all(always <= {*methods} for methods in cells)
+    assert "error" not in found and {"vit", "resnet18"} == set(found.architecture)
+    assert {"replication", "tuned", "searched", "default"} <= set(found.variant)
+    assert {"finetune"} <= set(found[found.seed == 0].method)
+    audit = pd.read_csv(one / "audit-cifar10-class.csv")
+    assert audit.probe.notna().all() and set(audit.method) == {
+        "nothing",
+        "retrain",
+        "lfssd",
+        "ssd",
+        "class_mask",
+    }
+    with zipfile.ZipFile(one / "records.zip") as file:
+        assert {f"{key}.json" for key in found.key} <= {*file.namelist()}
+    assert len([*one.iterdir()]) - 1 <= 8  # without the folder of networks
+
+    monkeypatch.setattr(runner, "_record", None)  # nothing may be computed again
+    log = go("two", "--minutes", "600", "--steps", "cases", "rest", "--resume", "one/records.zip")
+    assert "FAILED" not in log and "records" not in log and "tuning" not in log
+
+
+def test_without_time_nothing_is_begun(go, tmp_path):
+    log = go("out", "--minutes", "0", "--steps", "speed", "cases")
+    assert "no time for training, bfloat16" in log and "images/s" not in log
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"log.txt", "work"}
+
+
+def test_a_piece_that_fails_stops_no_other(go, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("CUDA error: out of luck\nmore")
+
+    monkeypatch.setattr(on_gpu, "training_rate", broken)
+    log = go("out", "--minutes", "600", "--steps", "speed")
+    assert "FAILED: RuntimeError: CUDA error: out of luck" in log and "cells/s" in log
