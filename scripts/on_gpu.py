@@ -374,7 +374,7 @@ def main(argv: list[str] | None = None) -> None:
         nargs="+",
         choices=ROUNDS,
         default=ROUNDS,
-        help="several processes with one WORK can share the stages: one leaves the GPU idle",
+        help="only these (one process fills an H200: four on one WORK were no faster)",
     )
     parser.add_argument("--compiled", action="store_true", help="train through torch.compile")
     parser.add_argument("--rehearse", action="store_true", help="the same path, tiny")
