@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .data import Dataset
 from .metrics import accuracy
+from .modes import differentiating
 from .scenarios import Scenario
 
 
@@ -43,7 +44,7 @@ def relearn_curve(
     optimizer = torch.optim.SGD(model.parameters(), lr)
     curve = [accuracy(model, x_test, y_test)]
     for _ in range(steps):
-        with torch.enable_grad():
+        with differentiating(model):
             loss = F.cross_entropy(model(x_few), y_few)
             optimizer.zero_grad()
             loss.backward()

@@ -202,7 +202,7 @@ def collect(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) ->
 def tables(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) -> dict[str, pd.DataFrame]:
     """``records`` and ``tuning`` as far as they are finished."""
     tuned = [
-        tuning.run(tuning.Tuning((case,)), folder).assign(
+        tuning.run(tuning.Tuning((case,), each.scales), folder).assign(
             stage=job.stage.name, variant="searched" if k else "tuned"
         )
         for job in jobs

@@ -23,7 +23,8 @@ from .progress import progress
 from .recipes import Recipe, default_recipe
 from .seeds import training_seed
 
-CODE = ("augment", "device", "models", "resnet", "seeds", "training", "vit")  # what a cached model depends on
+# What a cached model depends on.
+CODE = ("augment", "device", "halfway", "models", "resnet", "seeds", "training", "vit")
 
 
 def fit(
@@ -137,13 +138,15 @@ def trained(
     with ``must_cache`` an ``OSError``. An interrupted training goes on where it stood (`halfway`).
     """
     recipe = recipe or default_recipe(data, architecture)
-    about, path = _identity(data, index, architecture, recipe, seed)
+    x, y = _samples(data, index)
+    about, path = _identity(data, x, y, architecture, recipe, seed)
     model = models.build(architecture, data, seed)
+    halfway = Halfway(path.with_suffix(".halfway"))
     with suppress(FileNotFoundError, store.CorruptFile):
         model.load_state_dict(store.load(path, data.device)[0])
+        halfway.done()  # another process may have been at it, too
         return model.eval()
-    halfway = Halfway(path.with_suffix(".halfway"))
-    fit(model, *_samples(data, index), recipe, seed, show, halfway)
+    fit(model, x, y, recipe, seed, show, halfway)
     about["seconds"] = round(halfway.spent, 3)
     try:
         store.save(path, model.state_dict(), about)
@@ -165,7 +168,8 @@ def training_seconds(
     """How long training took when the cached model was made; NaN if it is not in the cache."""
     recipe = recipe or default_recipe(data, architecture)
     with suppress(FileNotFoundError, store.CorruptFile):
-        return store.load(_identity(data, index, architecture, recipe, seed)[1])[1]["seconds"]
+        x, y = _samples(data, index)
+        return store.load(_identity(data, x, y, architecture, recipe, seed)[1])[1]["seconds"]
     return float("nan")
 
 
@@ -173,22 +177,12 @@ def _samples(data: Dataset, index: Tensor | None) -> tuple[Tensor, Tensor]:
     return (data.train_x, data.train_y) if index is None else (data.train_x[index], data.train_y[index])
 
 
-def _images(data: Dataset, index: Tensor | None) -> str:
-    """Digest of the samples, computed once for each index (half a gigabyte takes a second), and again when
-    the tensors have been written to."""
-    key = data.train_x._version, data.train_y._version, None if index is None else store.digest({"i": index})
-    known = vars(data).setdefault("_digests", {})
-    if key not in known:
-        known[key] = store.digest(dict(zip("xy", _samples(data, index), strict=True)))
-    return known[key]
-
-
-def _identity(data, index, architecture, recipe, seed) -> tuple[dict, Path]:
+def _identity(data, x, y, architecture, recipe, seed) -> tuple[dict, Path]:
     """What decides the trained weights, and the cache file named by its hash."""
     about = dict(
-        data=data.name, images=_images(data, index), classes=len(data.classes),
+        data=data.name, images=store.digest({"x": x, "y": y}), classes=len(data.classes),
         seed=training_seed(seed), architecture=asdict(architecture), recipe=asdict(recipe),
-        device=data.device.type, threads=training_threads(data.train_x), code=_code_version(),
+        device=data.device.type, threads=training_threads(x), code=_code_version(),
     )  # fmt: skip
     key = store.digest({}, repr(sorted(about.items())))[:20]
     name = f"{data.name}-{architecture.name}-{training_seed(seed)}-{key}.safetensors"

@@ -2,6 +2,7 @@
 
 import zipfile
 
+import lease
 import on_gpu
 import pandas as pd
 import pytest
@@ -38,7 +39,9 @@ def test_the_rehearsal_goes_all_the_way_and_a_later_call_goes_on(go, tmp_path, m
     assert len(cells) == 4 and all(always <= {*methods} for methods in cells)
     assert "error" not in found and {"vit", "resnet18"} == set(found.architecture)
     assert {"replication", "tuned", "searched", "default"} <= set(found.variant)
-    assert {"finetune"} <= set(found[found.seed == 0].method)
+    assert {"finetune"} <= set(found[found.seed == 0].method) and set(found.target.astype(str)) == {"0"}
+    trained = pd.read_csv(one / "models.csv").fillna("")
+    assert not trained.duplicated(["name", "scenario", "gold_of", "seed"]).any() and len(trained) == 2 * 4
     audit = pd.read_csv(one / "audit-cifar10-class.csv")
     assert audit.probe.notna().all() and set(audit.method) == {
         "nothing",
@@ -68,4 +71,19 @@ def test_a_piece_that_fails_stops_no_other(go, tmp_path, monkeypatch):
 
     monkeypatch.setattr(on_gpu, "training_rate", broken)
     log = go("out", "--minutes", "600", "--steps", "speed")
-    assert "FAILED: RuntimeError: CUDA error: out of luck" in log and "cells/s" in log
+    assert "FAILED: RuntimeError('CUDA error: out of luck" in log and "cells/s" in log
+
+
+def test_what_came_from_a_cache_says_nothing_about_time(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(lease.time, "perf_counter", lambda: clock[0])
+
+    def takes(seconds: float):
+        return lambda: clock.append(clock.pop() + seconds)
+
+    mine = lease.Lease(200, tmp_path, tmp_path, "cpu", False, ())
+    assert mine.piece("training", "one", takes(60)) and mine.piece("training", "from the cache", takes(0.1))
+    takes(70)()
+    assert not mine.piece("training", "another", takes(60))  # 69.9 s are left, and it takes 60 and a margin
+    later = lease.Lease(70, tmp_path, tmp_path, "cpu", False, ())
+    assert not later.piece("training", "in a later call", takes(60))

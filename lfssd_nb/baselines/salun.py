@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..modes import differentiating
 from .loop import descend, n_outputs, student
 from .random_labels import wrong_labels
 from .registry import method
@@ -15,9 +16,10 @@ def saliency_mask(model: nn.Module, x: Tensor, y: Tensor, share: float) -> dict[
 
     Exactly ``round(share * n)`` weights are chosen; ties (zero gradients) go by position.
     """
-    net = student(model).eval()
-    for part, labels in zip(x.split(256), y.split(256), strict=True):
-        (F.cross_entropy(net(part), labels) * (len(part) / len(x))).backward()
+    net = student(model)
+    with differentiating(net):
+        for part, labels in zip(x.split(256), y.split(256), strict=True):
+            (F.cross_entropy(net(part), labels) * (len(part) / len(x))).backward()
     grads = {k: torch.zeros_like(p) if p.grad is None else p.grad.abs() for k, p in net.named_parameters()}
     flat = torch.cat([g.flatten() for g in grads.values()])
     mask = torch.zeros_like(flat)

@@ -1,0 +1,96 @@
+"""The minutes for which a GPU is lent: what fits into them, and what is brought back from them."""
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from lfssd_nb import metrics, reproduce, runner, stages, store
+from lfssd_nb.training import trained, training_seconds
+
+FIRST_GUESS = 60.0  # seconds of a kind of piece that has not been seen yet
+TOOK = "took.json"  # beside the records: how long pieces took in earlier calls
+
+
+@dataclass
+class Lease:
+    """The time that is left, where results go, and what a kind of piece takes: its longest, and a margin."""
+
+    seconds: float
+    out: Path
+    work: Path
+    device: str
+    rehearsal: bool
+    stages: tuple[str, ...]
+    compiled: bool = False
+    begun: float = field(default_factory=lambda: time.perf_counter())
+
+    @property
+    def left(self) -> float:
+        return self.seconds - (time.perf_counter() - self.begun)
+
+    @property
+    def took(self) -> dict[str, float]:
+        path = self.work / TOOK
+        return store.read_json(path) if path.exists() else {}
+
+    def say(self, text: str) -> None:
+        line = f"[{time.perf_counter() - self.begun:6.1f} s] {text}"
+        print(line, flush=True)
+        with (self.out / "log.txt").open("a") as file:
+            file.write(line + "\n")
+
+    def piece(self, kind: str, name: str, work: Callable[[], object]) -> bool:
+        """Does a piece if there is time for one of its kind; an error of it is said and stops no other."""
+        needed = self.took.get(kind, 0.0 if self.rehearsal else FIRST_GUESS)
+        if self.left < needed:
+            self.say(f"no time for {name}: {kind} takes {needed:.0f} s")
+            return False
+        start = time.perf_counter()
+        try:
+            found = work()
+        except Exception as error:
+            self.say(f"{name}: FAILED: {error!r}".splitlines()[0])
+            return True
+        spent = time.perf_counter() - start
+        longest = max(1.2 * spent, self.took.get(kind, 0.0))  # what comes from a cache takes no time
+        store.write(self.work / TOOK, json.dumps(self.took | {kind: longest}).encode())
+        self.say(f"{name}: {found if found is not None else 'done'} ({spent:.1f} s)")
+        return True
+
+    def train(self, case: runner.Case, seed: int, gold: bool) -> str:
+        """A model into the cache, and a row in OUT/models.csv."""
+        d, scenario = runner.setting(case)
+        index = scenario.retain if gold else None
+        model = trained(d, case.architecture, case.recipe, seed, index, show=False, must_cache=True)
+        seconds = training_seconds(d, case.architecture, case.recipe, seed, index)
+        images = case.recipe.epochs * len(d.train_y if index is None else index)
+        right = metrics.accuracy(model, d.test_x, d.test_y)
+        scenario, target = (case.kind, case.target) if gold else ("", "")
+        row = dict(data=case.data, scenario=scenario, gold_of=target, seed=seed) | asdict(case.architecture)
+        row |= dict(images=images, seconds=seconds, rate=images / seconds, test_acc=right, source=d.source)
+        self.append("models", row | {"recipe": json.dumps(asdict(case.recipe))})
+        return f"{right:.2f} % of the test images, {images / seconds:.0f} images/s"
+
+    def append(self, name: str, row: dict) -> None:
+        """One row more in OUT/NAME.csv, if it is not there."""
+        path = self.out / f"{name}.csv"
+        rows = [pd.read_csv(path, dtype=str)] if path.exists() else []
+        row = pd.DataFrame([row | runner.versions(torch.device(self.device))])
+        table = pd.concat([*rows, row.astype(str)]).fillna("").drop_duplicates()
+        store.write(path, table.to_csv(index=False).encode())
+
+    def bring_back(self, jobs: list[stages.Job]) -> None:
+        """The tables of what is finished, and all of it as one file."""
+        reproduce.write_tables(reproduce.tables(jobs, None, self.work), self.out)
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+            for path in sorted(self.work.glob("*.json")):
+                file.write(path, path.name)
+        store.write(self.out / "records.zip", buffer.getvalue())
