@@ -172,7 +172,7 @@ def test_every_model_is_trained_once_and_the_own_gold_is_no_yardstick(tmp_path, 
     seen, sticks = [], []
     yardstick = runner.yardstick
 
-    def quick(model, x, y, recipe, seed, show):
+    def quick(model, x, y, recipe, seed, show, *rest):
         seen.append((len(x), seed))
         return model.eval()
 
