@@ -104,7 +104,7 @@ def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_job
         runs = [run for run in runs_of(job, methods, folder) if not runner.record(folder, run).exists()]
         needed, importances = runner.models(runs), {run.case.importances for run in runs}
         models = {name: each for name, each in needed.items() if name not in seen}
-        costs = [_trained(*each) for each in models.values()]
+        costs = [training_cost(*each) for each in models.values()]
         images = [read for read, seconds in costs if pd.isna(seconds)]
         passes = RECORD * len(runs) + 3 * IMPORTANCE * len(importances - seen)
         passes += sum(2 * IMPORTANCE + GRID * len(missing) for missing in tunings)
@@ -121,7 +121,7 @@ def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_job
     return pd.DataFrame(rows)
 
 
-def _trained(case: runner.Case, seed: int, gold: bool) -> tuple[int, float]:
+def training_cost(case: runner.Case, seed: int, gold: bool) -> tuple[int, float]:
     """Images that training a model reads, and the seconds that it took (NaN: not in the cache)."""
     d, scenario = runner.setting(case)
     index = scenario.retain if gold else None
@@ -164,7 +164,7 @@ def compiled_where_it_pays(job: Job, folder: Path) -> Job:
     rates = rates_of(job, folder)
     if "compiled_rate" not in rates:
         return job
-    images = _trained(job.cases()[0], job.profile.seeds[0], False)[0]
+    images = training_cost(job.cases()[0], job.profile.seeds[0], False)[0]
     images *= len(runner.models(stages.runs(job, {}, methods=["nothing"])))
     saved = images / rates["rate"] - images / rates["compiled_rate"]
     return replace(job, compiled=saved > rates["compiling_seconds"])
@@ -208,7 +208,7 @@ def tables(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) -> 
         for job in jobs
         for k, each in enumerate(_tunings(job, methods))
         for case in each.cases
-        if case not in each.missing(folder)
+        if each.record(case, folder).exists()
     ]
     return {
         "records": runner.load(folder, [run for job in jobs for run in runs_of(job, methods, folder)]),
@@ -231,7 +231,7 @@ def _models_of(jobs: Sequence[Job], folder: Path) -> Iterator[dict]:
             if name in seen:
                 continue
             seen.add(name)
-            images, seconds = _trained(case, seed, gold)
+            images, seconds = training_cost(case, seed, gold)
             if pd.isna(seconds):
                 continue
             d, _ = runner.setting(case)

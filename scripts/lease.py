@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from lfssd_nb import metrics, reproduce, runner, stages, store
-from lfssd_nb.training import trained, training_seconds
+from lfssd_nb.training import trained
 
 FIRST_GUESS = 60.0  # seconds of a kind of piece that has not been seen yet
 TOOK = "took.json"  # beside the records: how long pieces took in earlier calls
@@ -69,8 +69,7 @@ class Lease:
         d, scenario = runner.setting(case)
         index = scenario.retain if gold else None
         model = trained(d, case.architecture, case.recipe, seed, index, show=False, must_cache=True)
-        seconds = training_seconds(d, case.architecture, case.recipe, seed, index)
-        images = case.recipe.epochs * len(d.train_y if index is None else index)
+        images, seconds = reproduce.training_cost(case, seed, gold)
         right = metrics.accuracy(model, d.test_x, d.test_y)
         scenario, target = (case.kind, case.target) if gold else ("", "")
         row = dict(data=case.data, scenario=scenario, gold_of=target, seed=seed) | asdict(case.architecture)

@@ -220,7 +220,7 @@ def audited(lease: Lease, job: Job, case: Case) -> str:
     ]
     runner.records(runs, lease.work)
     table = runner.load(lease.work, runs)
-    table.round(5).to_csv(lease.out / f"audit-{job.stage.data}-{job.stage.kind}.csv", index=False)
+    reproduce.write_tables({f"audit-{job.stage.data}-{job.stage.kind}": table}, lease.out)
     return f"{len(table)} records"
 
 

@@ -99,7 +99,6 @@ def test_a_short_training_leaves_no_copy_and_a_full_disk_stops_none(few, own_cac
 
 
 PROGRAM = """
-import sys
 from lfssd_nb import data, halfway, training
 from lfssd_nb.augment import Augmentation
 from lfssd_nb.models import Architecture
