@@ -44,7 +44,7 @@ study: .venv/.test
 	$(BIN)/python scripts/study.py $(if $(JOBS),--jobs $(JOBS))
 
 # The published experiments on CIFAR and faces: a plan, then hours on a GPU; resumable. Without one:
-# make reproduce PROFILE=small OPTIONS="--stages cifar100-class-resnet18". Notebook 13 reads the tables.
+# make reproduce PROFILE=small OPTIONS="--stages cifar100-class-resnet18". Notebook 11 reads the tables.
 PROFILE ?= paper
 reproduce: .venv/.run
 	$(BIN)/lfssd-nb reproduce --profile $(PROFILE) $(OPTIONS) --out build/reproduce/$(PROFILE)

@@ -6,19 +6,19 @@ importances; rank 0 trains, and alone prints or writes the result.
 
 import argparse
 import json
-import math
 import sys
 import warnings
-from dataclasses import asdict
 
-from . import __version__, data, distributed, models, reproduce, scenarios, stages, store, unlearn
-from .experiment import compare
-from .models import Architecture
-from .training import default_recipe
+from . import __version__, baselines, data, unlearn
+from .data import scenarios
+from .lab import commands, multiprocess
+from .lab.commands import CPU_EPOCHS, TARGETS
+from .networks.architecture import NETWORKS
+from .paper import published, reproduce
+from .paper.sizes import PROFILES
+from .system import files
 
 SCALES = unlearn.DEFAULT_SCALE.items()
-TARGETS = {"class": "3", "subclass": "8", "random": "30"}
-CPU_EPOCHS = 2  # colour images on a CPU: a demonstration in minutes, not a good classifier
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,32 +28,21 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     main.add_argument("--version", action="version", version=__version__)
-    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    p = commands.add_parser(
+    subcommands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    p = subcommands.add_parser(
         "forget",
         help="train (or load) a model, forget, retrain a gold model, report all three",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    p.add_argument("--data", default="digits", help=f"data set: {', '.join(data.NAMES)}")
-    p.add_argument("--data-root", help="folder of the .npz files (default: $LFSSD_DATA, else ~/.cache)")
-    p.add_argument("--subset", type=int, help="train on a stratified sample of this many images")
-    p.add_argument("--scenario", default="class", help=f"one of {', '.join(scenarios.KINDS)}")
+    _setting_options(p)
     p.add_argument(
-        "--target",
-        help="class or sub-class, by number or name; for random: how many samples (default: "
-        + ", ".join(f"{target} for {kind}" for kind, target in TARGETS.items()) + ")",
-    )  # fmt: skip
-    p.add_argument("--arch", default="resnet18", help=f"network: {', '.join(models.NAMES)}")
-    p.add_argument("--width", type=int, default=16, help="channels of ResNet18's first stage (64: papers)")
-    p.add_argument(
-        "--vit-size", help="micro, tiny, small or vit_b_16 (ImageNet weights; default: by image size)"
+        "--method",
+        default="lfssd",
+        help=f"one of {', '.join(baselines.METHODS)}, or module:function of yours",
     )
     p.add_argument(
-        "--epochs",
-        type=int,
-        help=f"training epochs (default: the recipe's; {CPU_EPOCHS} for colour images on a CPU)",
+        "--option", action="append", metavar="NAME=VALUE", help="a setting of another method, say epochs=3"
     )
-    p.add_argument("--method", default="lfssd", help=f"one of {', '.join(unlearn.METHODS)}")
     p.add_argument(
         "--alpha", type=float,
         help="selection: weights with I_f > alpha * I_D (default, per sample: "
@@ -71,21 +60,66 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--seed", type=int, default=0, help="seed of training; for random, of the forget set too")
     p.add_argument("--no-gold", action="store_true", help="skip the retrained model")
-    p.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     p.add_argument("--json", metavar="OUT", help="write the result here instead of to standard output")
-    _reproduce_options(commands)
+    _compare_options(subcommands)
+    _reproduce_options(subcommands)
     main.epilog = p.format_help().replace("usage: ", "lfssd-nb forget\n\nusage: ", 1)
     return main
 
 
-def _reproduce_options(commands) -> None:
-    p = commands.add_parser(
+def _setting_options(p: argparse.ArgumentParser) -> None:
+    """What is trained on what, and what is to be forgotten."""
+    p.add_argument(
+        "--data", default="digits",
+        help=f"{', '.join(data.NAMES)}; folder:PATH (images by class); module:function that makes a Dataset",
+    )  # fmt: skip
+    p.add_argument("--data-root", help="folder of the .npz files (default: $LFSSD_DATA, else ~/.cache)")
+    p.add_argument("--subset", type=int, help="train on a stratified sample of this many samples")
+    p.add_argument("--scenario", default="class", help=f"one of {', '.join(scenarios.KINDS)}")
+    p.add_argument(
+        "--target",
+        help="class, sub-class or group, by number or name; classes: 3+8; index: positions in D, 0+7; "
+        "random: how many samples (default: "
+        + ", ".join(f"{target} for {kind}" for kind, target in TARGETS.items()) + ")",
+    )  # fmt: skip
+    p.add_argument("--arch", help=f"network: {', '.join(NETWORKS)} (default: what suits the data)")
+    p.add_argument("--model", metavar="MODULE:FUNCTION", help="a function of yours that builds a network")
+    p.add_argument("--width", type=int, help="channels of ResNet18's first stage (default 16; 64: papers)")
+    p.add_argument(
+        "--vit-size", help="micro, tiny, small or vit_b_16 (ImageNet weights; default: by image size)"
+    )
+    p.add_argument(
+        "--epochs",
+        type=int,
+        help=f"training epochs (default: the recipe's; {CPU_EPOCHS} for colour images on a CPU)",
+    )
+    p.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
+
+
+def _compare_options(subcommands) -> None:
+    p = subcommands.add_parser(
+        "compare",
+        help="methods in one table, beside the original and a gold model, with intervals over seeds",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    _setting_options(p)
+    p.add_argument(
+        "--methods", nargs="+", default=["all"], metavar="METHOD",
+        help="names, module:function of yours, or all that fit the data and the scenario",
+    )  # fmt: skip
+    p.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="training seeds")
+    p.add_argument("--seed", type=int, default=0, help="of a random forget set and of --subset")
+    p.add_argument("--csv", metavar="OUT", help="write means and intervals here too")
+
+
+def _reproduce_options(subcommands) -> None:
+    p = subcommands.add_parser(
         "reproduce",
         help="the published experiments on CIFAR and faces: a plan, then records; resumable",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    p.add_argument("--profile", default="paper", help=f"scale: {', '.join(stages.PROFILES)}")
-    names = ", ".join(stage.name for stage in stages.STAGES)
+    p.add_argument("--profile", default="paper", help=f"scale: {', '.join(PROFILES)}")
+    names = ", ".join(stage.name for stage in published.STAGES)
     p.add_argument("--stages", nargs="+", metavar="STAGE", help=f"only these of {names}")
     p.add_argument("--methods", nargs="+", metavar="METHOD", help="only these (nothing, retrain, lfssd, ...)")
     p.add_argument("--seeds", nargs="+", type=int, help="training seeds, at least two (default: 0 1 2)")
@@ -107,65 +141,33 @@ def main(argv: list[str] | None = None) -> int:
         if args.command == "reproduce":
             reproduce.main(args)
             return 0
-        with distributed.process_group() as rank:
+        with multiprocess.process_group() as rank:
             if rank:
                 warnings.simplefilter("ignore")  # rank 0 says the same
-            result = forget(args)
+            if args.command == "compare":
+                _compare(args)
+                return 0
+            result = commands.forget(args)
             text = json.dumps(result, indent=2) + "\n"
             if rank:
                 pass
             elif args.json:
-                store.write(args.json, text.encode())
+                files.write(args.json, text.encode())
                 print(f"written to {args.json}", file=sys.stderr)
             else:
                 print(text, end="")
-    except (ValueError, OSError, ArithmeticError, distributed.RankFailed) as error:
+    except (ValueError, OSError, ImportError, ArithmeticError, multiprocess.RankFailed) as error:
         print(f"lfssd-nb: error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def forget(args: argparse.Namespace) -> dict:
-    """The ``forget`` command: original, unlearned and gold model, measured; see the README."""
-    batch_size = 64 if args.batch_size is None and args.reduction == "batch" else args.batch_size
-    options = dict(alpha=args.alpha, lam=args.lam, reduction=args.reduction, batch_size=batch_size)
-    unlearn.check(args.method, **options)
-    architecture = Architecture(args.arch, args.width, args.vit_size)
-    rank, processes = distributed.ranks()
-    loaded = distributed.first_on_rank_0(lambda: data.load(args.data, args.data_root, args.device))
-    if args.subset is not None:
-        loaded = loaded.subset(args.subset, args.seed)
-    if args.scenario == "subclass" and loaded.train_sub is None:
-        loaded = loaded.coarsen()
-    target = TARGETS.get(args.scenario) if args.target is None else args.target
-    scenario = scenarios.make(loaded, args.scenario, target, args.seed)
-    epochs = args.epochs
-    if epochs is None and loaded.device.type == "cpu" and loaded.channels == 3:
-        epochs = CPU_EPOCHS
-        if rank == 0:
-            print(f"training for {epochs} epochs because this is a CPU; --epochs changes it", file=sys.stderr)
-    recipe = default_recipe(loaded, architecture, epochs)
-    methods, gold, share = {args.method: options}, not args.no_gold, processes > 1
-    done = compare(loaded, scenario, architecture, methods, args.seed, recipe, gold, share)
-    unlearned = done.unlearned[args.method]
-    measured = {
-        name.replace(args.method, "unlearned"): {
-            k: None if math.isnan(v) else round(v, 4) for k, v in row.items()
-        }
-        for name, row in done.table.to_dict("index").items()
-    }
-    return measured | {
-        "seconds": {k.replace(args.method, "unlearn"): v for k, v in done.seconds.items()},
-        "selected_share": unlearned.selected_share,
-        "largest_ratio": round(unlearned.largest_ratio, 4),
-        "settings": dict(
-            data=loaded.name, source=loaded.source, scenario=scenario.kind, target=scenario.target,
-            n_forget=len(scenario.forget), n_train=len(loaded.train_y), architecture=asdict(architecture),
-            recipe=asdict(recipe), method=args.method, alpha=unlearned.alpha, lam=args.lam,
-            alpha_ceiling=scenario.ceiling, reduction=args.reduction, batch_size=batch_size,
-            seed=args.seed, device=str(loaded.device), version=__version__,
-        ),
-    }  # fmt: skip
+def _compare(args: argparse.Namespace) -> None:
+    found = commands.compare(args)
+    print(commands.wide(found).to_string())
+    print(f"mean ± half of the 95 % interval over {len(args.seeds)} training seed(s); accuracies in percent")
+    if args.csv:
+        files.write(args.csv, found.round(4).to_csv(index=False).encode())
 
 
 if __name__ == "__main__":

@@ -19,14 +19,15 @@ r"""The dampening rule: which weights shrink, and by how much (SSD, 2308.07707; 
 
 import copy
 import math
+from collections.abc import Callable
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from .importance import Importance, check_finite, check_same_parameters
-from .modes import at_least_float32, wide
+from .importance_sums import Importance, check_finite, check_same_parameters
 from .parameters import Filter, chosen
+from .precision import at_least_float32, wide
 
 
 def selected(forget: Tensor, full: Tensor, alpha: float) -> Tensor:
@@ -40,6 +41,9 @@ def factor(forget: Tensor, full: Tensor, alpha: float, lam: float) -> Tensor:
     return torch.where(selected(forget, full, alpha), ratio, 1.0)
 
 
+Rule = Callable[[Tensor, Tensor, float, float], Tensor]
+
+
 def dampen(
     model: nn.Module,
     forget: Importance | dict[str, Tensor],
@@ -47,6 +51,7 @@ def dampen(
     alpha: float,
     lam: float = 1.0,
     parameters: Filter | None = None,
+    rule: Rule = factor,
 ) -> tuple[nn.Module, pd.DataFrame]:
     r"""Returns a dampened copy of the model and a report; the model itself is not changed.
 
@@ -55,6 +60,8 @@ def dampen(
     then they must cover exactly these, and everything else stays bit for bit.
     alpha, lam: :math:`\alpha > 0` selects (higher: fewer weights), :math:`\lambda \ge 0` dampens
     (lower: harder; 0 prunes).
+    rule: your own in place of `factor`: what every weight is multiplied by, from I(D_f), I(D) (one tensor of
+    the parameter's shape each), alpha and lam. Selected is then what is not multiplied by 1.
 
     The report has one row per parameter tensor: ``parameter``, ``size``, ``selected`` (count),
     ``share`` (of the tensor, 0..1), ``mean_factor`` (over the selected; 1 if there are none) and
@@ -65,7 +72,8 @@ def dampen(
     dampening in place: running out of memory in the middle would leave half a model.
 
     Raises ``ValueError`` for alpha <= 0, lam < 0, importances that are NaN, infinite, negative, of
-    another model or of different kinds, and for a D_f that cannot be inside D.
+    another model or of different kinds, for a D_f that cannot be inside D, and for a rule whose factors are
+    not finite or not of the shape of the weights.
     """
     check_settings(alpha, lam)
     trainable = check_importances(model, forget, full, parameters)
@@ -75,7 +83,8 @@ def dampen(
             if name not in trainable:
                 continue
             f, d = (wide(_of(given, name).to(p.device)) for given in (forget, full))
-            mask, by = selected(f, d, alpha), factor(f, d, alpha, lam)
+            by = _checked(rule(f, d, alpha, lam), f, name)
+            mask = selected(f, d, alpha) if rule is factor else by != 1
             p.copy_(wide(p) * by.to(at_least_float32(p.dtype)))
             count = int(mask.sum())
             mean = float(by[mask].double().mean()) if count else 1.0
@@ -83,6 +92,15 @@ def dampen(
             rows.append((name, p.numel(), count, count / p.numel(), mean, unseen))
     columns = ["parameter", "size", "selected", "share", "mean_factor", "unseen"]
     return result, pd.DataFrame(rows, columns=columns)
+
+
+def _checked(by: Tensor, like: Tensor, name: str) -> Tensor:
+    if by.shape != like.shape or not torch.isfinite(by).all():
+        raise ValueError(
+            f"the rule gives factors {list(by.shape)} for {name!r} of shape {list(like.shape)}, or some "
+            "that are not finite: return one finite number for each weight"
+        )
+    return by
 
 
 def _of(given: Importance | dict[str, Tensor], name: str) -> Tensor:

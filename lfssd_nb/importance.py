@@ -14,80 +14,21 @@ absolute value or the square of the gradient of a *batch mean* and averages over
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from itertools import chain
-from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import store
-from .modes import at_least_float32, differentiating, wide
+from .importance_scores import ESTIMATORS, name_of, own, takes_labels
+from .importance_sums import Importance, check_finite
 from .parameters import Filter, chosen, only
-from .per_sample import PerSample, gradients
-from .progress import progress
+from .per_sample import PerSample
+from .precision import at_least_float32, differentiating, wide
+from .system.progress import progress
+from .without_rules import gradients
 
 Data = Tensor | Iterable
-
-
-@dataclass(frozen=True)
-class Importance:
-    """Sums over samples (or batches) and their count: enough to merge, save and average.
-
-    ``sums``: one tensor per trainable parameter (or per one that ``parameters`` names), in its shape,
-    float32 or finer, on its device or where ``offload`` says.
-    ``count``: samples with ``reduction="sample"``, batches with ``"batch"``. ``samples``: samples.
-    ``estimator``: ``"sensitivity"`` (units: squared logits per unit of weight), ``"norm sensitivity"``
-    (logits per unit of weight) or ``"fisher"`` (squared nats per squared unit of weight).
-    """
-
-    sums: dict[str, Tensor]
-    count: int
-    samples: int
-    estimator: str
-    reduction: str
-
-    @property
-    def mean(self) -> dict[str, Tensor]:
-        """The importance I: sums divided by count. A full copy; `of` makes that of one parameter."""
-        return {name: self.of(name) for name in self.sums}
-
-    def of(self, name: str) -> Tensor:
-        """The importance of one parameter, in its shape."""
-        return self.sums[name] / float(self.count)
-
-    def __add__(self, other: Importance) -> Importance:
-        r"""Importance of the union of two disjoint sets: sums and counts add up.
-
-        :math:`I(A \cup B) = (N_A I(A) + N_B I(B)) / (N_A + N_B)`; so :math:`I(D)` can be
-        accumulated piece by piece, stored, and D discarded. With ``reduction="batch"`` it is the
-        importance of the two lists of batches, one after the other.
-
-        Raises ``ValueError`` if estimator, reduction or parameters differ.
-        """
-        mine, theirs = (self.estimator, self.reduction), (other.estimator, other.reduction)
-        if mine != theirs:
-            raise ValueError(f"cannot merge importances of kinds {mine} and {theirs}; re-compute one")
-        check_same_parameters(self.sums, other.sums, "the other importance")
-        sums = {k: v + other.sums[k].to(v.device) for k, v in self.sums.items()}
-        count, samples = self.count + other.count, self.samples + other.samples
-        return Importance(sums, count, samples, self.estimator, self.reduction)
-
-    def save(self, path: str | Path) -> None:
-        """Writes a safetensors file; an interrupted write leaves an older file as it was."""
-        about = dict(count=self.count, samples=self.samples)
-        about |= dict(estimator=self.estimator, reduction=self.reduction)
-        store.save(path, self.sums, about)
-
-    @staticmethod
-    def load(path: str | Path, device: str | torch.device = "cpu") -> Importance:
-        """Reads what `save` wrote. Raises ``store.CorruptFile`` if a byte of it has changed."""
-        sums, about = store.load(path, device)
-        if about.keys() != {"count", "samples", "estimator", "reduction"}:
-            raise store.CorruptFile(f"{path} holds no importance; save one with Importance.save")
-        return Importance(sums, **about)
 
 
 def sensitivity(
@@ -140,7 +81,7 @@ def sensitivity(
     """
     kind = "sensitivity" if squared else "norm sensitivity"
     how = (reduction, batch_size, method, parameters, offload, show_progress)
-    return _importance(model, data, None, kind, *how)
+    return _importance(model, data, None, kind, ESTIMATORS[kind], *how)
 
 
 def fisher(
@@ -167,7 +108,51 @@ def fisher(
         got = "none" if labels is None else len(labels)
         raise ValueError(f"the Fisher importance of {len(data)} inputs needs as many labels; got {got}")
     how = (reduction, batch_size, method, parameters, offload, show_progress)
-    return _importance(model, data, labels, "fisher", *how)
+    return _importance(model, data, labels, "fisher", ESTIMATORS["fisher"], *how)
+
+
+def estimate(
+    model: nn.Module,
+    data: Data,
+    labels: Tensor | None = None,
+    *,
+    score: Callable[..., Tensor],
+    accumulate: str = "abs",
+    name: str | None = None,
+    reduction: str = "sample",
+    batch_size: int | None = None,
+    method: str = "auto",
+    parameters: Filter | None = None,
+    offload: str | torch.device | None = None,
+    show_progress: bool = False,
+) -> Importance:
+    r"""An importance of your own, for any score s of the logits:
+    :math:`I_i = \operatorname{mean}_x | \partial s / \partial \theta_i |`, or the mean of squares.
+
+    >>> largest = estimate(model, x, score=lambda z: z.max(1).values)
+
+    score: one number for each sample, ``[N]``, from logits ``[N, K]``, and from ``labels`` ``[N]`` where they
+    are given: ``score(z, y)``. accumulate: ``"abs"`` or ``"square"``, what becomes of a gradient before it is
+    added up. name: of the estimator (default: the function's, and a hash
+    of its code). With ``reduction="batch"`` the gradient is
+    that of the mean score of a batch. Everything else, and what is raised, as in `sensitivity`; two
+    importances can be compared by `dampening.dampen` if they have the same name.
+
+    Raises ``ValueError`` for a score that is not one number a sample, and for another ``accumulate``.
+    """
+    if accumulate not in ("abs", "square"):
+        raise ValueError(f"unknown accumulate {accumulate!r}; choose 'abs' or 'square'")
+
+    with_labels = takes_labels(score)
+    if with_labels != (labels is not None) and isinstance(data, Tensor):
+        wanted = "logits and labels" if with_labels else "logits alone"
+        raise ValueError(f"score takes {wanted}, and labels are {'not ' if with_labels else ''}given")
+
+    name = name_of(score) if name is None else name
+    kind = f"{name} ({accumulate})"
+    how = own(score, accumulate, with_labels)
+    options = (reduction, batch_size, method, parameters, offload, show_progress)
+    return _importance(model, data, labels, kind, how, *options)
 
 
 def empty(
@@ -177,51 +162,8 @@ def empty(
     parameters: Filter | None = None,
     offload: str | torch.device | None = None,
 ) -> Importance:
-    """Sums of zeros and a count of 0: what adds nothing to another importance of the same kind. It has
-    no mean (0 / 0 is NaN) and `dampen` refuses it."""
+    """Sums of zeros and a count of 0: adds nothing to another of its kind; `dampen` refuses it (no mean)."""
     return Importance(_zeros(chosen(model, parameters), offload), 0, 0, estimator, reduction)
-
-
-def check_same_parameters(mine: dict[str, Tensor], theirs: dict[str, Tensor], what: str) -> None:
-    """Raises ``ValueError`` unless both have the same names and shapes.
-
-    Two networks of one architecture cannot be told apart: store an importance beside its model.
-    """
-    for name in (*mine, *(name for name in theirs if name not in mine)):
-        a, b = (tuple(d[name].shape) if name in d else "absent" for d in (mine, theirs))
-        if a != b:
-            raise ValueError(
-                f"{what} belongs to another model: parameter {name!r} is {a} here and {b} there; "
-                "compute it with this model and the same parameters="
-            )
-
-
-def _squared_norm(logits: Tensor) -> Tensor:
-    return logits.square().sum()
-
-
-def _squared_norm_mean(logits: Tensor) -> Tensor:
-    # Written as in the authors' README, so that float32 results agree bit for bit.
-    return torch.norm(logits, p="fro", dim=1).pow(2).mean()
-
-
-def _norm(logits: Tensor) -> Tensor:
-    return logits.norm(dim=1).sum()
-
-
-def _norm_mean(logits: Tensor) -> Tensor:
-    return logits.norm(dim=1).mean()
-
-
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(logits, labels, reduction="sum")
-
-
-_ESTIMATORS = {  # name: (sum over samples, mean over a batch, what is done to a gradient)
-    "sensitivity": (_squared_norm, _squared_norm_mean, "abs"),
-    "norm sensitivity": (_norm, _norm_mean, "abs"),
-    "fisher": (_cross_entropy, F.cross_entropy, "square"),
-}
 
 
 def check_options(reduction: str = "sample", batch_size: int | None = None) -> None:
@@ -240,7 +182,7 @@ def _zeros(parameters: dict[str, nn.Parameter], device=None) -> dict[str, Tensor
 
 
 def _importance(
-    model, data, labels, estimator, reduction, batch_size, method, parameters, offload, show
+    model, data, labels, estimator, scores, reduction, batch_size, method, parameters, offload, show
 ) -> Importance:
     check_options(reduction, batch_size)
     if isinstance(data, Tensor):
@@ -250,8 +192,7 @@ def _importance(
         columns = [data] if labels is None else [data, labels]
         data = list(zip(*(t.split(size) for t in columns), strict=True)) if len(data) else []
     device = next(iter(chosen(model, parameters).values())).device
-    columns = 2 if estimator == "fisher" else 1
-    total_score, mean_score, kind = _ESTIMATORS[estimator]
+    total_score, mean_score, kind, columns = scores
     batches = (_tensors(batch, columns, device) for batch in progress(data, estimator, show))
     count = samples = 0
     with only(model, parameters) as trainable, differentiating(model):
@@ -275,17 +216,6 @@ def _importance(
             samples += len(batch[0])
     check_finite(sums, estimator)
     return Importance(sums, count, samples, estimator, reduction)
-
-
-def check_finite(values: dict[str, Tensor], what: str) -> None:
-    """Raises ``ValueError`` naming the first parameter with a NaN or infinite entry."""
-    for name, value in values.items():
-        bad = int((~torch.isfinite(value)).sum())
-        if bad:
-            raise ValueError(
-                f"{what} importance of parameter {name!r} has {bad} NaN or infinite values; "
-                "check the model's weights and inputs, or compute it in float32"
-            )
 
 
 def _tensors(batch, columns: int, device: torch.device) -> tuple[Tensor, ...]:

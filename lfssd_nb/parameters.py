@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from .precision import evaluating
 
 Filter = str | Iterable[str] | Callable[[str], bool]
 
@@ -60,3 +63,46 @@ def only(model: nn.Module, parameters: Filter | None = None) -> Iterator[dict[st
     finally:
         for p in frozen:
             p.requires_grad_(True)
+
+
+@torch.no_grad()
+def last_linear(model: nn.Module, x: Tensor) -> nn.Linear:
+    """The linear layer that makes the logits: the last that is called on inputs ``x`` ``[N, ...]``. Raises
+    ``ValueError`` if there is none."""
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    if len(layers) == 1:
+        return layers[0]
+    found: list[nn.Linear] = []
+    hooks = [layer.register_forward_hook(lambda layer, *_: found.append(layer)) for layer in layers]
+    try:
+        with evaluating(model):
+            model(x[:1])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not found:
+        raise ValueError(
+            f"{type(model).__name__} has no nn.Linear layer: a model with a linear head is needed"
+        )
+    return found[-1]
+
+
+def place(parameter: str) -> tuple[str, str]:
+    """(layer, kind of parameter) of a parameter's name, for ResNet18 and torchvision's ViT."""
+    name, _, last = parameter.rpartition(".")
+    if "encoder_layer_" in name:
+        block, _, inside = name.partition("encoder_layer_")[2].partition(".")
+        kind = {"ln_1": "norm", "ln_2": "norm", "mlp.0": "MLP in", "mlp.3": "MLP out"}.get(inside, inside)
+        kind = {"self_attention": "q, k, v", "self_attention.out_proj": "attention out"}.get(kind, kind)
+        return f"block {int(block) + 1}", f"{kind} {last.removeprefix('in_proj_')}"
+    if name.startswith("layer"):
+        stage = f"stage {name[5]}"
+        inside = name.split(".", 2)[2]
+        norm = inside.startswith("bn") or inside == "shortcut.1"
+        return stage, f"{'norm' if norm else 'shortcut' if inside.startswith('shortcut') else 'conv'} {last}"
+    if name in ("fc", "linear", "heads.head"):
+        return "head", f"linear {last}"
+    if last in ("class_token", "pos_embedding"):
+        return "stem", last.replace("_", " ")
+    norm = name in ("bn1", "encoder.ln")
+    return ("last norm" if name == "encoder.ln" else "stem"), f"{'norm' if norm else 'conv'} {last}"

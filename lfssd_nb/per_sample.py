@@ -4,8 +4,8 @@ r"""Sums over samples of :math:`|g_n|` or :math:`g_n^2`, for any ``nn.Module``.
 forward and one backward pass of the summed score give every layer its inputs and output gradients,
 and `layer_rules` turns those into per-sample gradients. What no rule covers (a parameter used
 outside a known layer, shared between layers, or inside a layer called twice) is found out on the
-first two samples, where the rules' plain sum must equal autograd's gradient, and is computed with
-``vmap(grad)``, or sample by sample where ``vmap`` does not go.
+first two samples, where the rules' plain sum must equal autograd's gradient, and goes the way of
+`without_rules`.
 """
 
 import contextlib
@@ -14,22 +14,20 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.models import vision_transformer
 
 from .layer_rules import RULES, Reduction
-from .modes import at_least_float32, wide
+from .precision import wide
+from .without_rules import Batch, General, zeros
 
 Score = Callable[..., Tensor]  # (logits, *targets) -> sum over the samples of their scores
-Batch = tuple[Tensor, ...]  # (inputs, *targets), each with the samples in dimension 0
 
 # Parameters that are only ever broadcast over the batch: handed over as one copy per sample.
-BROADCAST = {
-    (vision_transformer.VisionTransformer, "class_token"),
-    (vision_transformer.Encoder, "pos_embedding"),
+BROADCAST = {  # by the names of their modules and classes: torchvision takes a second to import
+    ("torchvision.models.vision_transformer", "VisionTransformer", "class_token"),
+    ("torchvision.models.vision_transformer", "Encoder", "pos_embedding"),
 }
-SAMPLE_GRADIENTS = 2**24  # most elements that vmap may hold at once
 
 
 class PerSample:
@@ -62,13 +60,13 @@ class PerSample:
         self.layers: dict[str, nn.Module] = {}
         self.expanded: list[str] = []
         self.rest = list(self.theta)
-        self.loop = method == "loop"
+        self.general = General(lambda rest, sample: self._total(self.theta | rest, sample), method)
         if method == "auto":
             self._plan(tuple(t[:2] for t in first))
 
     def __call__(self, batch: Batch, kind: str) -> dict[str, Tensor]:
         """Sums over the batch's samples of \\|g\\| (``kind="abs"``) or g^2 (``"square"``), by name."""
-        sums = {name: _zeros(p) for name, p in self.theta.items()}
+        sums = {name: zeros(p) for name, p in self.theta.items()}
         self.add(batch, kind, sums)
         return sums
 
@@ -84,7 +82,8 @@ class PerSample:
         if self.method == "auto":
             self._by_rules(batch, reduce, take)
         if self.rest:
-            for name, value in self._by_gradients(batch, reduce).items():
+            rest = {name: self.theta[name] for name in self.rest}
+            for name, value in self.general.sums(rest, batch, reduce).items():
                 sums[name] += value.to(sums[name].device)
 
     def _total(self, theta: dict[str, Tensor], batch: Batch) -> Tensor:
@@ -94,7 +93,8 @@ class PerSample:
         owners = Counter(id(p) for _, p in self.model.named_parameters(remove_duplicate=False))
         for prefix, layer in self.model.named_modules():
             for name, _ in layer.named_parameters(prefix, recurse=False):
-                if (type(layer), name.rpartition(".")[2]) in BROADCAST and name in self.theta:
+                kind = type(layer).__module__, type(layer).__qualname__, name.rpartition(".")[2]
+                if kind in BROADCAST and name in self.theta:
                     self.expanded.append(name)
             trainable = any(name in self.theta for name, _ in layer.named_parameters(prefix))
             shared = any(owners[id(p)] > 1 for p in layer.parameters())
@@ -110,7 +110,8 @@ class PerSample:
         for prefix, layer in self.layers.items():
             owned |= {name for name, _ in layer.named_parameters(prefix)}
         floor = 1e-6 * max(largest.values())
-        close = 1e-3 if pair[0].dtype in (torch.float32, torch.float64) else 5e-2
+        exact = all(p.dtype in (torch.float32, torch.float64) for p in self.theta.values())
+        close = 1e-3 if exact else 5e-2  # inputs may be tokens, and say nothing
         self.rest = [k for k in self.theta if k not in owned or errors[k] > close * largest[k] + floor]
 
     def _compared(self, sums: dict[str, Tensor], pair: Batch) -> tuple[dict, dict]:
@@ -183,50 +184,6 @@ class PerSample:
         for name, copy in copies.items():
             if copy.grad is not None:
                 take(name, reduce.samples(copy.grad[:, None]))
-
-    def _by_gradients(self, batch: Batch, reduce: Reduction) -> dict[str, Tensor]:
-        """vmap(grad) over the parameters that no rule covers, or one sample at a time."""
-        rest = {k: self.theta[k] for k in self.rest}
-
-        def one(rest: dict[str, Tensor], *sample: Tensor) -> Tensor:
-            x, *targets = (t[None] for t in sample)
-            return self._total(self.theta | rest, (x, *targets))
-
-        chunk = max(1, SAMPLE_GRADIENTS // sum(p.numel() for p in rest.values()))
-        sums = {k: _zeros(p) for k, p in rest.items()}
-        for part in zip(*(t.split(chunk) for t in batch), strict=True):
-            for g in self._gradients(one, rest, part):
-                for name, total in sums.items():
-                    total += reduce.samples(g[name])
-        return sums
-
-    def _gradients(self, one: Callable, rest: dict[str, Tensor], part: Batch):
-        if not self.loop:
-            try:
-                yield vmap(grad(one), (None, *(0 for _ in part)))(rest, *part)
-                return
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError:  # vmap cannot trace this model (say, data-dependent control flow)
-                if self.method == "vmap":
-                    raise
-                self.loop = True
-        for sample in zip(*part, strict=True):
-            leaves = {k: p.detach().requires_grad_() for k, p in rest.items()}
-            g = gradients(one(leaves, *sample), list(leaves.values()))
-            yield {k: torch.zeros_like(p)[None] if g_k is None else g_k[None]
-                   for (k, p), g_k in zip(rest.items(), g, strict=True)}  # fmt: skip
-
-
-def gradients(total: Tensor, parameters: list[Tensor]) -> list[Tensor | None]:
-    """Autograd's gradients, None for each parameter that the total does not depend on."""
-    if not total.requires_grad:
-        return [None] * len(parameters)
-    return list(torch.autograd.grad(total, parameters, allow_unused=True))
-
-
-def _zeros(p: Tensor) -> Tensor:
-    return torch.zeros_like(p, dtype=at_least_float32(p.dtype))
 
 
 def _plain(layer: nn.Module, args: tuple, kwargs: dict) -> bool:

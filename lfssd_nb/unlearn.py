@@ -15,7 +15,8 @@ import pandas as pd
 from torch import nn
 
 from .dampening import check_settings, dampen
-from .importance import Data, Importance, check_options, fisher, sensitivity
+from .importance import Data, check_options, fisher, sensitivity
+from .importance_sums import Importance
 from .parameters import Filter
 
 # alpha' = alpha N_f / N of per-sample importance, tuned on the digits: (without, with attention layers).
@@ -23,6 +24,8 @@ from .parameters import Filter
 DEFAULT_SCALE = {"lfssd": (0.4, 0.23), "ssd": (0.65, 0.35)}
 ESTIMATORS = {"lfssd": "sensitivity", "ssd": "fisher"}
 METHODS = tuple(ESTIMATORS)
+_SHARED = {"reduction", "batch_size", "method", "parameters", "offload", "show_progress"}
+OPTIONS = {"lfssd": _SHARED | {"squared"}, "ssd": _SHARED}
 NO_SCALE = "batch-mean importance has no scale-free alpha: give alpha (published: 3.5 to 50)"
 
 
@@ -122,6 +125,9 @@ def check(method: str, alpha: float | None = None, lam: float = 1.0, **options) 
     """Raises ``ValueError`` for an unknown method or impossible settings, before any work is done."""
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
+    if odd := sorted(options.keys() - OPTIONS[method]):
+        known = ", ".join(["alpha", "lam", *sorted(OPTIONS[method])])
+        raise ValueError(f"{method} has no setting {odd[0]}; its settings: {known}")
     check_settings(alpha, lam)
     check_options(options.get("reduction", "sample"), options.get("batch_size"))
     if alpha is None and options.get("reduction") == "batch":

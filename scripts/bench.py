@@ -13,13 +13,15 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lfssd_nb import data, importance, models
-from lfssd_nb.data import Dataset
+from lfssd_nb import importance, networks
+from lfssd_nb.data import show
+from lfssd_nb.data.dataset import Dataset
+from lfssd_nb.system import device as devices
 
 CASES = {  # name: (architecture, image size, channels, images)
-    "ResNet18 w16, 8x8": (models.Architecture("resnet18", 16), 8, 1, 1024),
-    "ResNet18 w16, 32x32": (models.Architecture("resnet18", 16), 32, 3, 256),
-    "ViT micro, 8x8": (models.Architecture("vit"), 8, 1, 1024),
+    "ResNet18 w16, 8x8": (networks.Architecture("resnet18", 16), 8, 1, 1024),
+    "ResNet18 w16, 32x32": (networks.Architecture("resnet18", 16), 32, 3, 256),
+    "ViT micro, 8x8": (networks.Architecture("vit"), 8, 1, 1024),
 }
 
 
@@ -28,8 +30,8 @@ def case(name: str) -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
     architecture, size, channels, n = CASES[name]
     x = torch.randn(n, channels, size, size, generator=torch.Generator().manual_seed(0))
     y = torch.arange(n) % 10
-    stand_in = Dataset(name, x, y, x, y, tuple("0123456789"), "random", x.mean(), x.std())
-    return models.build(architecture, stand_in).eval(), x, y
+    stand_in = Dataset(name, x, y, x, y, tuple("0123456789"), "random", show.fitting(x))
+    return networks.build(architecture, stand_in).eval(), x, y
 
 
 def jobs(model, x, y) -> dict:
@@ -85,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=4)
     repeats = parser.parse_args().repeats
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {data.devices.best()} present\n")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {devices.best()} present\n")
     for name in CASES:
         spent = seconds(*case(name), repeats)
         table = pd.DataFrame({"seconds": spent.round(3), "x bare": (spent / spent.iloc[0]).round(2)})

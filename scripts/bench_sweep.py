@@ -17,9 +17,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lfssd_nb import dampening, data, experiment, importance, metrics, scenarios, sweep, training
-from lfssd_nb.dial import Dial
-from lfssd_nb.models import Architecture
+from lfssd_nb import dampening, data, importance, networks
+from lfssd_nb.data import scenarios
+from lfssd_nb.lab import comparison
+from lfssd_nb.networks import training
+from lfssd_nb.networks.architecture import Architecture
+from lfssd_nb.sweeps import grids
+from lfssd_nb.sweeps.redampen import Dial
 
 ALPHAS, LAMS = np.geomspace(1.2, 6, 20), np.linspace(0.1, 1, 10)
 ORDINARY = np.geomspace(0.5, 12, 20)  # from far below lambda's largest value to above the ceiling
@@ -40,7 +44,7 @@ def cells_per_second(architecture: Architecture, repeats: int) -> pd.DataFrame:
     three = scenarios.forget_class(digits, 3)
     model = training.trained(digits, architecture, show=False)
     forget, full = digits.train_x[three.forget], digits.train_x
-    x, measure = sweep.exam(digits, three)
+    x, measure = grids.exam(digits, three)
 
     def anew(alpha=2.0, lam=1.0):
         pair = (importance.sensitivity(model, s, reduction="batch", batch_size=64) for s in (forget, full))
@@ -50,7 +54,7 @@ def cells_per_second(architecture: Architecture, repeats: int) -> pd.DataFrame:
 
     def evaluations():
         for _ in range(n):
-            measure(metrics.logits(model, x))
+            measure(networks.logits(model, x))
 
     start = time.perf_counter()
     pairs = {"LFSSD": (importance.sensitivity(model, forget), importance.sensitivity(model, full))}
@@ -59,16 +63,16 @@ def cells_per_second(architecture: Architecture, repeats: int) -> pd.DataFrame:
     assert len(sizes) == len(ALPHAS), "two alphas select the same set: the grid would save a pass"
 
     def grid(stack=1, alphas=ALPHAS):
-        sweep.grid(model, pairs, x, measure, map(float, alphas), map(float, LAMS), stack=stack, show=False)
+        grids.grid(model, pairs, x, measure, map(float, alphas), map(float, LAMS), stack=stack, show=False)
 
     spent = {
         "(a) evaluation alone": timed(evaluations, repeats) / n,
         "sweep, ordinary grid": timed(lambda: grid(alphas=ORDINARY), repeats) / n,
         "sweep, all cells different": timed(grid, repeats) / n,
         "sweep, different, 5 stacked": timed(lambda: grid(5, ALPHAS[:2]), repeats) / (2 * len(LAMS)),
-        "(c) importances per cell": timed(lambda: measure(metrics.logits(anew(), x)), max(3, repeats)),
+        "(c) importances per cell": timed(lambda: measure(networks.logits(anew(), x)), max(3, repeats)),
         "(b) published recipe per cell": timed(
-            lambda: experiment.evaluate(anew(), digits, three), max(3, repeats)
+            lambda: comparison.evaluate(anew(), digits, three), max(3, repeats)
         ),
     }
     table = pd.DataFrame({"cells / s": 1 / pd.Series(spent)})

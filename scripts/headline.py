@@ -12,8 +12,12 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from lfssd_nb import data, experiment, figures, page, scenarios
-from lfssd_nb.models import Architecture
+from lfssd_nb import data
+from lfssd_nb.course import page
+from lfssd_nb.data import scenarios
+from lfssd_nb.figures import style
+from lfssd_nb.lab import comparison
+from lfssd_nb.networks.architecture import Architecture
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,15 +25,15 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> None:
     page.begin()
     digits = data.load("digits", device="cpu")
-    done = experiment.compare(digits, scenarios.forget_class(digits, 3), Architecture("resnet18", width=16))
+    done = comparison.compare(digits, scenarios.forget_class(digits, 3), Architecture("resnet18", width=16))
     path = ROOT / "build" / "headline.png"
     path.parent.mkdir(exist_ok=True)
-    figures.headline(done.table, "digit 3", digits.source).savefig(path, dpi=110)
+    style.headline(done.table, "digit 3", digits.source).savefig(path, dpi=110)
     if "--docs" in sys.argv:
         (ROOT / "docs").mkdir(exist_ok=True)
         shutil.copy(path, ROOT / "docs" / "headline.png")
     print("\nForgetting digit 3 (accuracies in %, mia: share of the forget set called members)\n")
-    print(done.table.rename(index=figures.LABELS).round(2).to_string())
+    print(done.table.rename(index=style.LABELS).round(2).to_string())
     print(f"\nfigure: {path}")
 
 

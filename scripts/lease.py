@@ -11,8 +11,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lfssd_nb import metrics, reproduce, runner, stages, store
-from lfssd_nb.training import trained
+from lfssd_nb.audit import how_accurate
+from lfssd_nb.lab import cases, records
+from lfssd_nb.networks.training import trained
+from lfssd_nb.paper import published, reproduce
+from lfssd_nb.system import files
 
 FIRST_GUESS = 60.0  # seconds of a kind of piece that has not been seen yet
 TOOK = "took.json"  # beside the records: how long pieces took in earlier calls
@@ -38,7 +41,7 @@ class Lease:
     @property
     def took(self) -> dict[str, float]:
         path = self.work / TOOK
-        return store.read_json(path) if path.exists() else {}
+        return files.read_json(path) if path.exists() else {}
 
     def say(self, text: str) -> None:
         line = f"[{time.perf_counter() - self.begun:6.1f} s] {text}"
@@ -60,17 +63,17 @@ class Lease:
             return True
         spent = time.perf_counter() - start
         longest = max(1.2 * spent, self.took.get(kind, 0.0))  # what comes from a cache takes no time
-        store.write(self.work / TOOK, json.dumps(self.took | {kind: longest}).encode())
+        files.write(self.work / TOOK, json.dumps(self.took | {kind: longest}).encode())
         self.say(f"{name}: {found if found is not None else 'done'} ({spent:.1f} s)")
         return True
 
-    def train(self, case: runner.Case, seed: int, gold: bool) -> str:
+    def train(self, case: cases.Case, seed: int, gold: bool) -> str:
         """A model into the cache, and a row in OUT/models.csv."""
-        d, scenario = runner.setting(case)
+        d, scenario = cases.setting(case)
         index = scenario.retain if gold else None
         model = trained(d, case.architecture, case.recipe, seed, index, show=False, must_cache=True)
         images, seconds = reproduce.training_cost(case, seed, gold)
-        right = metrics.accuracy(model, d.test_x, d.test_y)
+        right = how_accurate.accuracy(model, d.test_x, d.test_y)
         scenario, target = (case.kind, case.target) if gold else ("", "")
         row = dict(data=case.data, scenario=scenario, gold_of=target, seed=seed) | asdict(case.architecture)
         row |= dict(images=images, seconds=seconds, rate=images / seconds, test_acc=right, source=d.source)
@@ -81,15 +84,15 @@ class Lease:
         """One row more in OUT/NAME.csv, if it is not there."""
         path = self.out / f"{name}.csv"
         rows = [pd.read_csv(path, dtype=str)] if path.exists() else []
-        row = pd.DataFrame([row | runner.versions(torch.device(self.device))])
+        row = pd.DataFrame([row | records.versions(torch.device(self.device))])
         table = pd.concat([*rows, row.astype(str)]).fillna("").drop_duplicates()
-        store.write(path, table.to_csv(index=False).encode())
+        files.write(path, table.to_csv(index=False).encode())
 
-    def bring_back(self, jobs: list[stages.Job]) -> None:
+    def bring_back(self, jobs: list[published.Job]) -> None:
         """The tables of what is finished, and all of it as one file."""
         reproduce.write_tables(reproduce.tables(jobs, None, self.work), self.out)
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
             for path in sorted(self.work.glob("*.json")):
                 file.write(path, path.name)
-        store.write(self.out / "records.zip", buffer.getvalue())
+        files.write(self.out / "records.zip", buffer.getvalue())

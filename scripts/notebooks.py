@@ -38,7 +38,7 @@ LONGEST_FIRST = ("09", "08", "04", "05", "06", "02", "01")  # so that no core id
 
 @dataclass(frozen=True)
 class Done:
-    """An executed page: ``statements`` as `lfssd_nb.claims` logs them, ``errors`` as (cell, what)."""
+    """An executed page: ``statements`` as `lfssd_nb.course.claims` logs them, ``errors`` as (cell, what)."""
 
     page: str
     notebook: nbformat.NotebookNode

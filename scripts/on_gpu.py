@@ -8,7 +8,7 @@ cases    the published class, sub-class and random stages at the paper profile: 
 audit    of the first case of each stage: relearning, a linear probe
 rest     the trained baselines of those cases, then a ViT from scratch
 
-Every finished piece is kept at once in OUT, in few files: ``records.zip`` (what `--resume` goes on from),
+Every finished piece is kept at once in OUT, in few files: ``tables.zip`` (what `--resume` goes on from),
 ``records.csv``, ``tuning.csv``, ``models.csv``, ``speed.csv``, ``recipes.csv``, ``checks.log``, ``log.txt``.
 No piece is begun in less time than the longest of its kind has taken.
 
@@ -32,18 +32,24 @@ import pandas as pd
 import torch
 from lease import Lease
 
-from lfssd_nb import data, importance, metrics, reproduce, runner, scenarios, sweep
-from lfssd_nb import device as devices
-from lfssd_nb.cost import now
-from lfssd_nb.models import Architecture, build
-from lfssd_nb.parallel import single_threaded
-from lfssd_nb.recipes import Recipe
-from lfssd_nb.runner import Case, Run
-from lfssd_nb.stages import CROP, EXTRA, PROFILES, STAGES, Job
-from lfssd_nb.throughput import floor_rate, training_rate
-from lfssd_nb.training import fit
-from lfssd_nb.tuning import Tuning
-from lfssd_nb.tuning import run as tune
+from lfssd_nb import data, importance, networks
+from lfssd_nb.audit import how_accurate
+from lfssd_nb.data import scenarios
+from lfssd_nb.lab import records
+from lfssd_nb.lab.cases import Case, Run, dataset, models
+from lfssd_nb.lab.jobs import single_threaded
+from lfssd_nb.lab.tuning import Tuning
+from lfssd_nb.lab.tuning import run as tune
+from lfssd_nb.networks.architecture import Architecture, build
+from lfssd_nb.networks.recipes import Recipe
+from lfssd_nb.networks.training import fit
+from lfssd_nb.paper import reproduce
+from lfssd_nb.paper.published import EXTRA, STAGES, Job
+from lfssd_nb.paper.sizes import CROP, PROFILES
+from lfssd_nb.paper.throughput import floor_rate, training_rate
+from lfssd_nb.sweeps import grids
+from lfssd_nb.system import device as devices
+from lfssd_nb.system.stopwatch import now
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = ("nothing", "retrain", "lfssd", "ssd", "assd", "xalfssd", "class_mask", "random_weights")
@@ -78,7 +84,10 @@ def jobs_of(lease: Lease, network: str = "resnet18") -> list[Job]:
 
 
 def checks(lease: Lease) -> None:
-    tests = ["tests/test_gpu.py", "tests/test_large_models.py::test_offloading_leaves_one_copy_on_a_gpu"]
+    tests = [
+        "tests/whole/test_gpu.py",
+        "tests/method/test_large_models.py::test_offloading_leaves_one_copy_on_a_gpu",
+    ]
 
     def tested() -> str:
         with (lease.out / "checks.log").open("w") as log:
@@ -94,7 +103,7 @@ def checks(lease: Lease) -> None:
 
 def speed(lease: Lease) -> None:
     job = jobs_of(lease)[0]
-    d, recipe = runner.dataset(job.cases()[0]), replace(job.recipe, compiled=False)
+    d, recipe = dataset(job.cases()[0]), replace(job.recipe, compiled=False)
     trainings = {"bfloat16": recipe, "float32": replace(recipe, bfloat16=False)}
     for size in (256, 512):
         for name, how in trainings.items():
@@ -113,7 +122,7 @@ def speed(lease: Lease) -> None:
         ("sensitivity, batch means", 64): partial(
             importance.sensitivity, model, x, reduction="batch", batch_size=64
         ),
-        ("logits", 128): partial(metrics.logits, model, x),
+        ("logits", 128): partial(networks.logits, model, x),
     }
     for (name, size), work in passes.items():
         lease.piece("importance", name, partial(importance_speed, lease, d, work, n, name, size))
@@ -148,7 +157,7 @@ def sweep_speed(lease: Lease, stack: int) -> str:
     alphas = (2, 3, 4) if lease.rehearsal else torch.linspace(1.2, 6, 20).tolist()
     start = now(digits.device)
     how = dict(alphas=alphas, lams=(0.5, 1.0), stack=stack, show=False)
-    found = sweep.grid(model, pairs, *sweep.exam(digits, three), **how)
+    found = grids.grid(model, pairs, *grids.exam(digits, three), **how)
     rate = len(found) / (now(digits.device) - start)
     lease.append("speed", dict(what="sweep", how=f"{stack} at a time", batch=512, rate=rate))
     return f"{rate:.0f} cells/s"
@@ -171,13 +180,13 @@ def recipes(lease: Lease) -> None:
 
 
 def try_recipe(lease: Lease, job: Job, name: str, recipe: Recipe) -> str:
-    d = runner.dataset(job.cases()[0])
+    d = dataset(job.cases()[0])
     order = torch.randperm(len(d.train_y), generator=torch.Generator().manual_seed(0)).to(d.device)
     held, rest = order[: len(order) // 10], order[len(order) // 10 :]
     model, start = build(job.architecture, d), now(d.device)
     fit(model, d.train_x[rest], d.train_y[rest], recipe, 0, show=False)
     seconds = now(d.device) - start
-    right = metrics.accuracy(model, d.train_x[held], d.train_y[held])
+    right = how_accurate.accuracy(model, d.train_x[held], d.train_y[held])
     row = dict(recipe=name, held_out_acc=right, seconds=seconds, rate=recipe.epochs * len(rest) / seconds)
     lease.append("recipes", row | {"settings": json.dumps(asdict(recipe))})
     return f"{right:.2f} % of held-out training images, {seconds:.0f} s"
@@ -218,8 +227,8 @@ def audited(lease: Lease, job: Job, case: Case) -> str:
         for run in reproduce.runs_of(job, CORE[:-1], lease.work)
         if run.case == case and run.variant not in ("default", "tuned")
     ]
-    runner.records(runs, lease.work)
-    table = runner.load(lease.work, runs)
+    records.records(runs, lease.work)
+    table = records.load(lease.work, runs)
     reproduce.write_tables({f"audit-{job.stage.data}-{job.stage.kind}": table}, lease.out)
     return f"{len(table)} records"
 
@@ -234,23 +243,23 @@ def work_through(lease: Lease, jobs: list[Job], wanted: Callable[[Run], bool], k
     def tuned(tuning: Tuning) -> None:
         case = tuning.cases[0]
         if case.importances not in known:
-            known[case.importances] = runner.known_of(case)
+            known[case.importances] = records.known_of(case)
         tune(tuning, lease.work, known[case.importances])
 
     def unlearned(job: Job, case: Case) -> str:
         tuned(Tuning((case,)))
         runs = runs_of(job, case)
-        runner.records(runs, lease.work, known[case.importances])
-        table = runner.load(lease.work, runs)
+        records.records(runs, lease.work, known[case.importances])
+        table = records.load(lease.work, runs)
         lease.bring_back([*jobs_of(lease), *jobs_of(lease, "vit")])
         return f"{len(table)} records, {table.error.notna().sum() if 'error' in table else 0} of them errors"
 
     for job, case in rounds(jobs):
         first = job.tunings()[0]
-        recorded = all(runner.record(lease.work, run).exists() for run in runs_of(job, case))
+        recorded = all(records.record(lease.work, run).exists() for run in runs_of(job, case))
         if recorded and not first.missing(lease.work):
             continue
-        needed = runner.models([Run(case, "nothing"), Run(first.cases[0], "nothing")])
+        needed = models([Run(case, "nothing"), Run(first.cases[0], "nothing")])
         for each, (at, seed, gold) in needed.items():
             if each in trained or (gold and at != case):  # what is tuned needs no gold
                 continue
@@ -295,7 +304,7 @@ def main(argv: list[str] | None = None) -> None:
             file.extractall(work)
     lease = Lease(60 * args.minutes, out, work, device, args.rehearse, tuple(args.stages), args.compiled)
     lease.say(f"{devices.name(torch.device(device))}, torch {torch.__version__}, {args.minutes} minutes")
-    with single_threaded():  # as `runner` trains
+    with single_threaded():  # as `records` trains
         for step in args.steps:
             STEPS[step](lease)
     lease.say(f"the end; {lease.left:.0f} s are left")

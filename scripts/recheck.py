@@ -13,6 +13,7 @@ if a claim failed, or a cell, or if an untrained network passes a claim that giv
 """
 
 import argparse
+import ast
 import copy
 import hashlib
 import json
@@ -28,7 +29,6 @@ import pandas as pd
 from tqdm import tqdm
 from typed_numbers import differing
 
-from lfssd_nb.training import _essence
 from notebooks import BOOKS, ROOT, execute, in_a_line, pages, side_by_side
 
 OUT = ROOT / "build" / "recheck"
@@ -50,9 +50,21 @@ def slug(setting: str) -> str:
     return setting.replace(" + ", "+").replace(" ", "-")
 
 
+def essence(source: str) -> str:
+    """What source code does: its syntax tree without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(getattr(node, "body", None), list):
+            node.body = [
+                part for part in node.body
+                if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+            ]  # fmt: skip
+    return ast.dump(tree)
+
+
 def package() -> str:
     """A hash of the package's code, on which all pages depend."""
-    code = [_essence(path.read_text()) for path in sorted((ROOT / "lfssd_nb").rglob("*.py"))]
+    code = [essence(path.read_text()) for path in sorted((ROOT / "lfssd_nb").rglob("*.py"))]
     return hashlib.sha256("".join(code).encode()).hexdigest()
 
 

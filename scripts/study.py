@@ -26,17 +26,20 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from lfssd_nb import baselines, runner, store, sweep, sweep_runner
+from lfssd_nb import baselines
 from lfssd_nb.baselines import METHODS, adaptive
-from lfssd_nb.cost import counting
-from lfssd_nb.dial import Dial
 from lfssd_nb.importance import sensitivity
-from lfssd_nb.metrics import logits
-from lfssd_nb.models import Architecture
-from lfssd_nb.portraits import place
-from lfssd_nb.runner import Case, Run
-from lfssd_nb.search import damage_and_rest, search
-from lfssd_nb.training import trained
+from lfssd_nb.lab import cases, records, sweep_cases
+from lfssd_nb.lab.cases import Case, Run
+from lfssd_nb.networks.architecture import Architecture
+from lfssd_nb.networks.forward import logits
+from lfssd_nb.networks.training import trained
+from lfssd_nb.parameters import place
+from lfssd_nb.sweeps import grids
+from lfssd_nb.sweeps.optuna_search import damage_and_rest, search
+from lfssd_nb.sweeps.redampen import Dial
+from lfssd_nb.system import files
+from lfssd_nb.system.stopwatch import counting
 from lfssd_nb.unlearn import DEFAULT_SCALE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -134,15 +137,15 @@ def all_digits() -> list[Run]:
     ]
 
 
-def sweeps() -> list[sweep_runner.Sweep]:
+def sweeps() -> list[sweep_cases.Sweep]:
     """Every case of the grid, and classes of the coarser data set: alpha' from far below any useful value to
     the ceiling, lambda 1."""
     scales = tuple(round(0.005 * 200 ** (k / 27), 5) for k in range(28))
     kinds = [(DATA[kind], kind, target) for kind in TARGETS for target in TARGETS[kind]]
     kinds += [("digits5", "class", target) for target in ("0", "1", "3")]  # 0/8, 1/7 and 3/5 as a whole
     return [
-        sweep_runner.Sweep(
-            Case(data, net, kind, target, seed), scales, estimators=tuple(sweep_runner.ESTIMATORS)
+        sweep_cases.Sweep(
+            Case(data, net, kind, target, seed), scales, estimators=tuple(sweep_cases.ESTIMATORS)
         )
         for net, seed, (data, kind, target) in product(NETS.values(), range(5), kinds)
     ]
@@ -161,7 +164,7 @@ class Choice:
     @property
     def key(self) -> str:
         """A hash of all that decides the record."""
-        return runner.key(["rules", runner.SCHEMA, asdict(self) | {"case": self.case.identity}])
+        return cases.key(["rules", cases.SCHEMA, asdict(self) | {"case": self.case.identity}])
 
 
 def choices() -> list[Choice]:
@@ -176,8 +179,8 @@ def choices() -> list[Choice]:
 def choose(batch: Sequence[Choice], folder: Path) -> None:
     """The records of some cases."""
     for each in batch:
-        if not runner.record(folder, each).exists():
-            store.write(runner.record(folder, each), json.dumps(by_rule(each)).encode())
+        if not records.record(folder, each).exists():
+            files.write(records.record(folder, each), json.dumps(by_rule(each)).encode())
 
 
 def by_rule(each: Choice) -> list[dict]:
@@ -187,10 +190,10 @@ def by_rule(each: Choice) -> list[dict]:
     ``settings``: alpha' by group of layers, and lambda (XALFSSD does not tell its own); ``changed``: share
     of the weights; ``images``: so many went forward while choosing, LFSSD's importances not counted.
     """
-    case, (d, scenario) = each.case, runner.setting(each.case)
+    case, (d, scenario) = each.case, cases.setting(each.case)
     model = trained(d, case.architecture, case.recipe, case.seed, show=False)
-    (x, measure), (held_out, judge) = (sweep.exam(d, scenario, slice(k, None, 2)) for k in (0, 1))
-    answers = [judge(logits(one, held_out)) for one in runner.other_golds(case, d, scenario)]
+    (x, measure), (held_out, judge) = (grids.exam(d, scenario, slice(k, None, 2)) for k in (0, 1))
+    answers = [judge(logits(one, held_out)) for one in cases.other_golds(case, d, scenario)]
     gold = pd.DataFrame(answers).mean()
     task = baselines.make(d, scenario, case.architecture, case.recipe, case.seed)
     pair = sensitivity(model, task.forget_x), sensitivity(model, task.full_x)
@@ -215,7 +218,7 @@ def by_rule(each: Choice) -> list[dict]:
         return dial.at(found.alpha, found.lam), best.to_dict()
 
     def oracle():
-        cells = sweep.grid(model, {"": pair}, held_out, judge, scales=each.scales, lams=each.lams, show=False)
+        cells = grids.grid(model, {"": pair}, held_out, judge, scales=each.scales, lams=each.lams, show=False)
         best = cells.loc[cells[[*gold.index]].sub(gold).abs().mean(axis=1).idxmin()]
         return at(best.scale, best.lam)
 
@@ -244,13 +247,13 @@ def by_rule(each: Choice) -> list[dict]:
 def collect(folder: Path) -> None:
     """Writes every finished record of the whole study, whatever part of it ran just now."""
     trials = [run for net in NETS for run in tuning(net, set(METHODS))]
-    if len(tuned := runner.load(folder, trials)):
+    if len(tuned := records.load(folder, trials)):
         save(tuned, "tuning")
         runs = [run for net in NETS for run in grid(net, set(METHODS), trials, tuned)]
-        save(runner.load(folder, runs), "methods")
-    save(runner.load(folder, all_digits()), "all_digits")
-    save(sweep_runner.load(folder, sweeps()), "sweeps", ".csv.gz")
-    save(sweep_runner.load(folder, choices()), "rules")
+        save(records.load(folder, runs), "methods")
+    save(records.load(folder, all_digits()), "all_digits")
+    save(sweep_cases.load(folder, sweeps()), "sweeps", ".csv.gz")
+    save(sweep_cases.load(folder, choices()), "rules")
 
 
 def save(records: pd.DataFrame, name: str, suffix: str = ".csv") -> None:
@@ -301,22 +304,22 @@ def main() -> None:
     with engine(args.backend, args.address):
         if args.stage in ("tune", "grid", "all"):
             trials = [each for net in args.nets for each in tuning(net, set(args.methods))]
-            tuned = runner.run(trials, folder, args.jobs)
+            tuned = records.run(trials, folder, args.jobs)
         if args.stage in ("grid", "all"):
             runs = [
                 run for net in args.nets for run in grid(net, set(args.methods), trials, tuned, args.quick)
             ]
             runs = [run for run in runs if run.case.seed in args.seeds]
-            found = runner.run(runs, folder, args.jobs)
+            found = records.run(runs, folder, args.jobs)
             if args.quick:
                 print(found[["scenario", "method", "variant", "tow", "seconds"]])
                 return
         if args.stage in ("digits", "all"):
-            runner.run(all_digits(), folder, args.jobs)
+            records.run(all_digits(), folder, args.jobs)
         if args.stage in ("sweep", "all"):
-            sweep_runner.run(sweeps(), folder, args.jobs)
+            sweep_cases.run(sweeps(), folder, args.jobs)
         if args.stage in ("rules", "all"):
-            runner.resume(choices(), folder, choose, args.jobs, lambda each: each.case)
+            records.resume(choices(), folder, choose, args.jobs, lambda each: each.case)
     collect(folder)
 
 

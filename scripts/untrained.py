@@ -9,8 +9,9 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from lfssd_nb import dampening, dial, unlearn
+from lfssd_nb import dampening, unlearn
 from lfssd_nb.baselines import adaptive
+from lfssd_nb.sweeps import redampen
 
 
 def untrained(model: nn.Module) -> nn.Module:
@@ -28,13 +29,13 @@ def untrained(model: nn.Module) -> nn.Module:
 
 
 def install() -> None:
-    dampen, weights = dampening.dampen, dial.Dial.weights
+    dampen, weights = dampening.dampen, redampen.Dial.weights
 
     def dampened(model: nn.Module, *given, **options):
         new, report = dampen(model, *given, **options)
         return untrained(new), report
 
-    def at(self: dial.Dial, alpha, lam: float = 1.0, out: Tensor | None = None) -> Tensor:
+    def at(self: redampen.Dial, alpha, lam: float = 1.0, out: Tensor | None = None) -> Tensor:
         weights(self, alpha, lam)  # what is refused stays refused
         if not hasattr(self, "fresh"):
             mine = dict(untrained(self.model).named_parameters())
@@ -43,7 +44,7 @@ def install() -> None:
 
     for module in (dampening, unlearn, adaptive):
         module.dampen = dampened
-    dial.Dial.weights = at
+    redampen.Dial.weights = at
 
 
 install()

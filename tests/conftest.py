@@ -99,7 +99,7 @@ def no_network(tmp_path, monkeypatch):
 @pytest.fixture
 def prepare(tmp_path):
     """``prepare("cifar10", **changes)`` writes a small .npz of random images into ``tmp_path``, in the
-    format that `sources` describes, and returns its arrays; a change of None leaves an array out."""
+    format that `downloads` describes, and returns its arrays; a change of None leaves an array out."""
 
     def write(name: str, save=np.savez, **changes) -> dict:
         rng = np.random.default_rng(0)

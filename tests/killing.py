@@ -12,10 +12,11 @@ from patience import group, wait_until
 HOLD = """
 import time
 from pathlib import Path
-from lfssd_nb import parallel, store
+from lfssd_nb.lab import jobs
+from lfssd_nb.system import files
 
 def holding(folder, limit):
-    write = store.write
+    write = files.write
     def held(path, payload):
         path = Path(path)
         while path.suffix == ".json" and path.parent == Path(folder).absolute() and not path.exists() \\
@@ -26,12 +27,12 @@ def holding(folder, limit):
 
 def hold(folder, limit):
     def in_a_worker(job, arguments, places):
-        if not hasattr(store, "free"):
-            store.free, store.write = store.write, holding(folder, limit)
-        return getattr(parallel, "free", parallel._call)(job, arguments, places)
+        if not hasattr(files, "free"):
+            files.free, files.write = files.write, holding(folder, limit)
+        return getattr(jobs, "free", jobs._call)(job, arguments, places)
 
-    store.free, store.write = store.write, holding(folder, limit)
-    parallel.free, parallel._call = parallel._call, in_a_worker
+    files.free, files.write = files.write, holding(folder, limit)
+    jobs.free, jobs._call = jobs._call, in_a_worker
 """
 
 

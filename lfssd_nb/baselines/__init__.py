@@ -8,9 +8,9 @@
 # ruff: noqa: F401  importing a module registers its methods; the order is that of the tables
 from . import (  # isort: skip
     retrain, controls, finetune, gradient_ascent, neggrad_plus, random_labels, bad_teacher, unsir, scrub,
-    salun, l1_sparse, fisher_forgetting, jit, class_mask, adaptive, dampening_methods, ntk,
+    salun, l1_sparse, fisher_forgetting, jit, class_mask, adaptive, ssd_and_lfssd, ntk,
 )  # fmt: skip
+from .importance_memory import Memory
 from .loop import descend
-from .memory import Memory
 from .registry import METHODS, Method, get, method
 from .task import NEEDS, Task, make

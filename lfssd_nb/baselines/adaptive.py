@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from ..dampening import dampen
-from ..importance import Importance, fisher, sensitivity
-from ..metrics import logits
+from ..importance import fisher, sensitivity
+from ..importance_sums import Importance
+from ..networks.forward import logits
 from .registry import method
 from .task import Task
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..metrics import logits
+from ..networks.forward import logits
 from .loop import copy_in_eval, cycle, descend, student
 from .registry import method
 from .task import Task

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ..probe import last_linear
+from ..parameters import last_linear
 from .loop import student
 from .registry import method
 from .task import Task
@@ -16,7 +16,7 @@ def class_mask(model: nn.Module, task: Task, *, floor: float = -100.0) -> nn.Mod
     Nothing is forgotten, and accuracy cannot tell.
     """
     new = student(model)
-    head = last_linear(new)
+    head = last_linear(new, task.forget_x)
     if head.bias is None:
         raise ValueError("the head has no bias: class_mask cannot lower one logit of it")
     if not 0 <= task.target < head.out_features:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ..modes import differentiating
 from ..per_sample import PerSample
+from ..precision import differentiating
 from .loop import cycle, n_outputs, student
 from .registry import method
 from .task import Task

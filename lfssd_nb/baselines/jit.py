@@ -14,7 +14,7 @@ def lipschitz_ratio(net: nn.Module, x: Tensor, noise: Tensor) -> Tensor:
     return (apart / noise.flatten(1).norm(dim=1)).mean()
 
 
-@method("JiT", [], trains=True, source="Foster et al. 2024 (2402.01401)")
+@method("JiT", [], trains=True, noise=True, source="Foster et al. 2024 (2402.01401)")
 def jit(
     model: nn.Module, task: Task, *, epochs: int = 1, lr: float = 0.01, sigma: float = 0.5, draws: int = 4
 ) -> nn.Module:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..augment import Augmentation, augment
+from ..data.augment import Augmentation, augment
 
 OPTIMIZERS = {
     "sgd": lambda p, lr: torch.optim.SGD(p, lr, momentum=0.9),

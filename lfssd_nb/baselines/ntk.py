@@ -16,7 +16,7 @@ def jacobian(model: nn.Module, x: Tensor) -> Tensor:
     net = student(model).eval().double()
     theta = {name: p.detach() for name, p in net.named_parameters()}
     n_parameters = sum(p.numel() for p in theta.values())
-    n_classes = net(x[:1].double()).shape[1]
+    n_classes = net(_double(x[:1])).shape[1]
     if len(x) * n_classes * n_parameters > LARGEST:
         raise ValueError(
             f"NTK scrubbing needs the Jacobian of {len(x)} samples x {n_classes} logits x {n_parameters} "
@@ -26,8 +26,12 @@ def jacobian(model: nn.Module, x: Tensor) -> Tensor:
     def one(theta, sample):
         return functional_call(net, theta, (sample[None],))[0]
 
-    parts = vmap(jacrev(one), (None, 0))(theta, x.double())
+    parts = vmap(jacrev(one), (None, 0))(theta, _double(x))
     return torch.cat([part.flatten(2) for part in parts.values()], 2).flatten(0, 1)
+
+
+def _double(x: Tensor) -> Tensor:
+    return x.double() if x.is_floating_point() else x  # tokens stay numbers of letters
 
 
 def linearised_optimum(model: nn.Module, x: Tensor, y: Tensor, ridge: float) -> Tensor:
@@ -36,7 +40,7 @@ def linearised_optimum(model: nn.Module, x: Tensor, y: Tensor, ridge: float) -> 
     j = jacobian(model, x)
     theta = torch.cat([p.detach().double().flatten() for p in model.parameters()])
     with torch.no_grad():
-        z = student(model).eval().double()(x.double())
+        z = student(model).eval().double()(_double(x))
     wanted = torch.nn.functional.one_hot(y, z.shape[1]).double()
     residual = (wanted - z).flatten() + j @ theta
     if len(j) < j.shape[1]:

@@ -1,5 +1,6 @@
 """One table of methods, one signature: ``METHODS[name](model, task, **settings)`` returns a new model."""
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,14 +8,16 @@ from types import MappingProxyType
 
 from torch import nn
 
-from ..scenarios import KINDS
+from ..data.dataset import Dataset
+from ..data.scenarios import KINDS, Scenario
 from .task import NEEDS, Task
 
 
 @dataclass(frozen=True)
 class Method:
     """An unlearning method as data. ``needs``: see `task.NEEDS`; ``trains``: whether it takes gradient
-    steps; ``kinds``: the scenarios it is defined for; ``defaults``: its settings."""
+    steps; ``kinds``: the scenarios it is defined for; ``noise``: whether it adds noise to inputs, which
+    tokens do not bear; ``defaults``: its settings."""
 
     name: str
     label: str
@@ -23,6 +26,7 @@ class Method:
     trains: bool
     kinds: tuple[str, ...]
     source: str
+    noise: bool
     defaults: MappingProxyType
 
     def __call__(self, model: nn.Module, task: Task, **settings) -> nn.Module:
@@ -30,18 +34,41 @@ class Method:
 
         Raises ``ValueError`` for an unknown setting, and for a need that the task cannot meet.
         """
-        unknown = sorted(settings.keys() - self.defaults.keys())
-        if unknown:
+        self.check(settings)
+        if self.noise and not task.forget_x.is_floating_point():
+            raise ValueError(
+                f"{self.name} adds noise to its inputs, and these are tokens ({task.forget_x.dtype}): choose "
+                "another method for them"
+            )
+        mine = not self.run.__module__.startswith("lfssd_nb.")
+        given = copy.deepcopy(model) if mine else model  # whoever wrote it, the original stays what it is
+        new = self.run(given, task.only(self.needs, self.name), **(self.defaults | settings))
+        if not isinstance(new, nn.Module):
+            raise ValueError(f"{self.name} must return the new model, got {type(new).__name__}")
+        return new.eval()
+
+    def check(self, settings: Iterable[str]) -> None:
+        """Raises ``ValueError`` for a setting that it does not have."""
+        if unknown := sorted(set(settings) - self.defaults.keys()):
             known = ", ".join(self.defaults) or "none"
             raise ValueError(f"{self.name} has no setting {', '.join(unknown)}; its settings: {known}")
-        return self.run(model, task.only(self.needs, self.name), **(self.defaults | settings)).eval()
+
+    def fits(self, data: Dataset, scenario: Scenario) -> bool:
+        """Whether it is defined for such a scenario and such samples."""
+        return scenario.kind in self.kinds and not (self.noise and not data.train_x.is_floating_point())
 
 
 METHODS: dict[str, Method] = {}
 
 
 def method(
-    label: str, needs: Iterable[str] = (), *, trains: bool = False, kinds: tuple = KINDS, source: str = ""
+    label: str,
+    needs: Iterable[str] = (),
+    *,
+    trains: bool = False,
+    kinds: tuple = KINDS,
+    source: str = "",
+    noise: bool = False,
 ):
     """Registers ``run(model, task, *, setting=default, ...)`` under its function name."""
 
@@ -49,9 +76,16 @@ def method(
         name, wanted = run.__name__, frozenset(needs)
         if not wanted <= NEEDS.keys():
             raise ValueError(f"{name}: unknown needs {sorted(wanted - NEEDS.keys())}; known: {list(NEEDS)}")
+        known = METHODS.get(name)
+        if known and known.run.__module__.startswith("lfssd_nb.") and known.run.__module__ != run.__module__:
+            raise ValueError(f"there is a method {name!r} already: give your function another name")
         settings = inspect.signature(run).parameters.values()
+        if bare := [p.name for p in settings if p.kind is p.KEYWORD_ONLY and p.default is p.empty]:
+            raise ValueError(f"{name}: the setting {bare[0]!r} needs a default")
         defaults = {p.name: p.default for p in settings if p.kind is p.KEYWORD_ONLY}
-        METHODS[name] = Method(name, label, run, wanted, trains, kinds, source, MappingProxyType(defaults))
+        METHODS[name] = Method(
+            name, label, run, wanted, trains, kinds, source, noise, MappingProxyType(defaults)
+        )
         return run
 
     return register

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..modes import differentiating
+from ..precision import differentiating
 from .loop import descend, n_outputs, student
 from .random_labels import wrong_labels
 from .registry import method

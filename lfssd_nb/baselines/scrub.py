@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import nn
 
-from ..metrics import logits
+from ..networks.forward import logits
 from .bad_teacher import distillation
 from .loop import copy_in_eval, descend, student
 from .registry import method

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
-from ..augment import Augmentation
-from ..data import Dataset
-from ..gold import retrained
-from ..models import Architecture, build
-from ..recipes import default_recipe
-from ..scenarios import Scenario, class_order, reference_order
-from ..training import Recipe
-from .memory import Memory
+from ..data.augment import Augmentation
+from ..data.dataset import Dataset
+from ..data.orders import class_order, reference_order
+from ..data.scenarios import Scenario, check
+from ..networks.architecture import Build, build
+from ..networks.gold import retrained
+from ..networks.recipes import Recipe, default_recipe
+from .importance_memory import Memory
 
 NONE = Augmentation()
 NEEDS = {
@@ -34,7 +34,7 @@ class Task:
     """One unlearning problem as a method sees it. What is None is not available.
 
     ``forget_x`` ``[N_f, ...]`` is always there. ``full_x`` is D in the order that batch-mean
-    importances see: `scenarios.class_order`; ``full_x[reference]`` is D in `scenarios.reference_order`.
+    importances see: `orders.class_order`; ``full_x[reference]`` is D in `orders.reference_order`.
     ``fresh(seed)`` builds an untrained network, ``retrain()`` a gold model. ``seed`` fixes whatever
     a method draws. ``memory`` keeps I(D) for the next method; tasks on one model and one order of D may
     share it.
@@ -72,12 +72,13 @@ class Task:
 def make(
     data: Dataset,
     scenario: Scenario,
-    architecture: Architecture,
+    architecture: Build,
     recipe: Recipe | None = None,
     seed: int = 0,
     memory: Memory | None = None,
 ) -> Task:
     """The task with everything in it, for a data set and a scenario."""
+    check(data, scenario)
     recipe = recipe or default_recipe(data, architecture)
     order = class_order(data, scenario)
     x, y = data.train_x, data.train_y

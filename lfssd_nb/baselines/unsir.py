@@ -28,7 +28,7 @@ def error_maximising_noise(
 
 
 @method(
-    "UNSIR", ["retain", "labels", "target"], trains=True, kinds=("class",),
+    "UNSIR", ["retain", "labels", "target"], trains=True, kinds=("class",), noise=True,
     source="Tarun et al. 2021 (2111.08947)",
 )  # fmt: skip
 def unsir(

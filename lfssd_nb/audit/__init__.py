@@ -1,0 +1,16 @@
+"""What is left of D_f, and what it cost: metrics and attacks, each against gold models."""
+
+from . import attacks, divergence, lira, relearn
+from .all_metrics import Yardstick, battery, yardstick
+from .how_accurate import Outputs, accuracies, accuracy, accuracy_per_class, outputs, percent_correct
+from .intervals import mean_and_interval
+from .linear_probe import features, probe_auroc
+from .membership import entropy, entropy_attack
+from .transplant import graft, norm_parameters, refresh_norm_statistics
+
+__all__ = [
+    "Outputs", "Yardstick", "accuracies", "accuracy", "accuracy_per_class", "attacks", "battery",
+    "divergence", "entropy", "entropy_attack", "features", "graft", "lira", "mean_and_interval",
+    "norm_parameters", "outputs", "percent_correct", "probe_auroc", "refresh_norm_statistics", "relearn",
+    "yardstick",
+]  # fmt: skip

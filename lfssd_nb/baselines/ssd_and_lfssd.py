@@ -1,0 +1,77 @@
+"""SSD and LFSSD as entries of the registry; the method itself is `lfssd_nb.unlearn`."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from .. import unlearn
+from ..importance import fisher, sensitivity
+from ..system.files import digest
+from .registry import method
+from .task import Task
+
+
+def _dampened(
+    rule: Callable, estimate: Callable, model: nn.Module, task: Task, forget: tuple[Tensor, ...],
+    full: tuple[Tensor, ...], alpha, scale, lam: float, reduction: str, batch_size, forget_batch_size,
+    order: str,
+) -> nn.Module:  # fmt: skip
+    """``scale`` is the scale-free alpha' = alpha N_f / N; batch means take 64 at a time, as published."""
+    if order not in ("classes", "reference"):
+        raise ValueError(f"unknown order {order!r} of D; choose 'classes' or 'reference'")
+    if scale is not None:
+        if alpha is not None:
+            raise ValueError(f"give alpha or scale, not both (got alpha={alpha}, scale={scale})")
+        alpha = scale * len(full[0]) / len(forget[0])
+    unlearn.check(rule.__name__, alpha, lam, reduction=reduction, batch_size=batch_size)
+    if batch_size is None:
+        batch_size = 64 if reduction == "batch" else 128
+    size = batch_size if forget_batch_size is None else forget_batch_size
+    i_f = estimate(model, *forget, reduction=reduction, batch_size=size)
+    how = dict(reduction=reduction, batch_size=batch_size)
+    if order == "reference":  # another one for each forget set
+        if task.reference is None:
+            raise ValueError("order='reference' needs Task.reference: where D_r and then D_f are in full_x")
+        full = [column[task.reference] for column in full]
+        how["order"] = digest({"reference": task.reference})
+    i_d = task.memory.importance(estimate, model, *full, **how)
+    return rule(model, i_f, i_d, alpha, lam).model
+
+
+@method("SSD", ["full", "labels"], source="Foster et al. 2023 (2308.07707)")
+def ssd(
+    model: nn.Module,
+    task: Task,
+    *,
+    alpha: float | None = None,
+    scale: float | None = None,
+    lam: float = 1.0,
+    reduction: str = "sample",
+    batch_size: int | None = None,
+    forget_batch_size: int | None = None,
+    order: str = "classes",
+) -> nn.Module:
+    """`unlearn.ssd`: dampen by the ratio of diagonal empirical Fishers."""
+    forget, full = (task.forget_x, task.forget_y), (task.full_x, task.full_y)
+    how = alpha, scale, lam, reduction, batch_size, forget_batch_size, order
+    return _dampened(unlearn.ssd, fisher, model, task, forget, full, *how)
+
+
+@method("LFSSD", ["full"], source="Foster et al. 2024 (2402.19308)")
+def lfssd(
+    model: nn.Module,
+    task: Task,
+    *,
+    alpha: float | None = None,
+    scale: float | None = None,
+    lam: float = 1.0,
+    reduction: str = "sample",
+    batch_size: int | None = None,
+    forget_batch_size: int | None = None,
+    order: str = "classes",
+) -> nn.Module:
+    """`unlearn.lfssd`: dampen by the ratio of sensitivities; no labels, no loss. ``forget_batch_size``: of
+    D_f alone (published for random forgetting: 128, where D has 64). ``order`` of D, which batch means depend
+    on: ``"classes"``, or ``"reference"`` with D_f at the end (`Task`)."""
+    how = alpha, scale, lam, reduction, batch_size, forget_batch_size, order
+    return _dampened(unlearn.lfssd, sensitivity, model, task, (task.forget_x,), (task.full_x,), *how)

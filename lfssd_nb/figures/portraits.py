@@ -1,0 +1,99 @@
+"""Figures of one act of forgetting: what it answers, how sure it is, who pays, where it was changed."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..audit.intervals import mean_and_interval
+from ..parameters import place
+from .style import LABELS, MARKERS, STYLES
+
+LINES = {"original": ":", "gold": "--", "lfssd": "-", "ssd": "-."}
+
+
+def confusions(answers: Mapping[str, Tensor], truth: Tensor, rows: Sequence[str], columns=None) -> Figure:
+    """What is answered (columns) to images of each kind (rows), in percent of the row, per model.
+
+    answers: predicted class ``[N]`` by model name; truth: row of each image ``[N]``.
+    """
+    columns = rows if columns is None else columns
+    figure, axes = plt.subplots(
+        1, len(answers), figsize=(1.2 + 3.1 * len(answers), 0.7 + 0.29 * len(rows)), sharey=True
+    )
+    for ax, (name, given) in zip(np.atleast_1d(axes), answers.items(), strict=True):
+        counts = pd.crosstab(truth.cpu().numpy(), given.cpu().numpy())
+        counts = counts.reindex(index=range(len(rows)), columns=range(len(columns)), fill_value=0)
+        percent = 100 * counts.div(counts.sum(1).clip(lower=1), axis=0)
+        labels = percent.map(lambda v: f"{v:.0f}" if v >= 3 else "")
+        sns.heatmap(
+            percent, ax=ax, cmap="Greys", vmin=0, vmax=100, cbar=False, annot=labels, fmt="",
+            annot_kws={"size": 7}, xticklabels=columns, yticklabels=rows, linewidths=0.3, linecolor="0.9",
+        )  # fmt: skip
+        ax.set(title=LABELS.get(name, name), xlabel="answer", ylabel="")
+        ax.tick_params(axis="y", rotation=0)
+    np.atleast_1d(axes)[0].set_ylabel("image of (% of row)")
+    return figure
+
+
+def confidences(panels: Mapping[str, Mapping[str, Tensor]]) -> Figure:
+    """Distribution of the largest probability, one panel per title and one line per model name."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3), sharey=True)
+    bins = np.linspace(0, 1, 21)
+    for ax, (title, models) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        for name, z in models.items():
+            top = z.softmax(1).max(1).values.cpu().numpy()
+            share, _ = np.histogram(top, bins)
+            ax.stairs(
+                100 * share / len(top), bins, ls=LINES.get(name, "-"), lw=2,
+                color=STYLES.get(name, ("0.5", ""))[0], label=LABELS.get(name, name),
+            )  # fmt: skip
+        ax.set(xlabel="confidence (largest probability)", title=title, xlim=(0, 1))
+    np.atleast_1d(axes)[0].set_ylabel("images of the forget set (%)")
+    handles, labels = np.atleast_1d(axes)[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def damage(reports: Mapping[str, pd.DataFrame]) -> Figure:
+    """Layer (rows) x kind of parameter (columns): share of the weights that were selected, in percent."""
+    figure, axes = plt.subplots(1, len(reports), figsize=(5.6 * len(reports), 3.6))
+    for ax, (title, report) in zip(np.atleast_1d(axes), reports.items(), strict=True):
+        where = pd.DataFrame(report.parameter.map(place).tolist(), columns=["layer", "kind"])
+        sums = pd.concat([where, report[["selected", "size"]].reset_index(drop=True)], axis=1)
+        sums = sums.groupby(["layer", "kind"], sort=False)[["selected", "size"]].sum()
+        share = (100 * sums.selected / sums["size"]).unstack(sort=False)
+        sns.heatmap(share, ax=ax, cmap="Greys", annot=True, fmt=".1f", annot_kws={"size": 7}, cbar=False,
+                    linewidths=0.3, linecolor="0.9")  # fmt: skip
+        ax.set(title=title, xlabel="", ylabel="")
+        ax.tick_params(axis="x", rotation=45)
+        plt.setp(ax.get_xticklabels(), ha="right")
+        ax.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def over_seeds(
+    table: pd.DataFrame, values: Mapping[str, str], rows: str = "label", ylabel: str = ""
+) -> Figure:
+    """One panel per column of ``table`` (title by column name): every record a dot, mean and 95 % interval
+    beside them, one row per value of ``rows``, in order of appearance."""
+    order = list(dict.fromkeys(table[rows]))
+    figure, axes = plt.subplots(
+        1, len(values), figsize=(1.5 + 3.2 * len(values), 0.9 + 0.32 * len(order)), sharey=True
+    )
+    for ax, (column, title) in zip(np.atleast_1d(axes), values.items(), strict=True):
+        summary = mean_and_interval(table, [rows], column)
+        for k, name in enumerate(order):
+            dots = table.loc[table[rows] == name, column]
+            ax.plot(dots, np.full(len(dots), k) + 0.16, "|", color="0.45", markersize=7)
+            mean, half = summary.loc[name, ["mean", "half"]]
+            ax.errorbar(mean, k - 0.12, xerr=half, fmt=MARKERS[0], color="#0072B2", capsize=3, markersize=5)
+        ax.set(title=title)
+        ax.set_yticks(range(len(order)), order)
+    np.atleast_1d(axes)[0].invert_yaxis()
+    np.atleast_1d(axes)[0].set_ylabel(ylabel)
+    return figure

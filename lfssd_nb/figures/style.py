@@ -1,0 +1,122 @@
+"""Figures that several notebooks share, in one style: colour-blind safe, readable in greyscale."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..audit.intervals import mean_and_interval
+from ..data.dataset import Dataset
+
+# Okabe-Ito colours of rising brightness, each with a hatch of its own
+STYLES = {
+    "original": ("#4d4d4d", ""),
+    "gold": ("#E69F00", "//"),
+    "lfssd": ("#0072B2", ""),
+    "ssd": ("#56B4E9", ".."),
+}
+LABELS = {"original": "original", "gold": "retrained (gold)", "lfssd": "LFSSD", "ssd": "SSD"}
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def use_style() -> None:
+    """The look of all figures; `page.begin` calls it."""
+    sns.set_theme(style="whitegrid", context="notebook", palette="colorblind")
+    plt.rcParams.update({
+        "figure.dpi": 80, "savefig.bbox": "tight", "figure.constrained_layout.use": True,
+        "axes.titlesize": "medium", "hatch.linewidth": 0.6,
+    })  # fmt: skip
+
+
+def headline(table: pd.DataFrame, forgotten: str, source: str) -> Figure:
+    """Bars of retained and forgotten test accuracy (%) per model, and the membership attack.
+
+    table: that of `comparison.compare`; forgotten: what was forgotten, in words.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=[2.4, 1.3])
+    groups = {"retain_test_acc": "retained", "forget_test_acc": f"forgotten\n({forgotten})"}
+    _bars(left, table, groups)
+    left.set(ylabel="test accuracy (%)", ylim=(0, 112), title="What the network still knows")
+    _bars(right, table, {"mia": "forget set"}, digits=2)
+    right.set(ylabel="called members (share)", ylim=(0, 1.12), title="Membership attack")
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.suptitle(f"{source}", fontsize="small", color="0.35")
+    return figure
+
+
+def _bars(axes: Axes, table: pd.DataFrame, groups: Mapping[str, str], digits: int = 1) -> None:
+    width = 0.8 / len(table)
+    for k, (name, row) in enumerate(table.iterrows()):
+        colour, hatch = STYLES.get(name, ("0.7", "xx"))
+        x = np.arange(len(groups)) + (k - (len(table) - 1) / 2) * width
+        values = [row[column] for column in groups]
+        bars = axes.bar(
+            x, values, width, label=LABELS.get(name, name), color=colour, hatch=hatch, edgecolor="white"
+        )
+        axes.bar_label(bars, fmt=f"%.{digits}f", fontsize="x-small", padding=1)
+    axes.set_xticks(range(len(groups)), groups.values())
+    axes.grid(axis="x", visible=False)
+
+
+def images(data: Dataset, x: Tensor, titles: Sequence[str], columns: int = 10) -> Figure:
+    """Samples ``[N, ...]`` in rows, each under its title: images, or whatever `show` draws."""
+    rows = -(-len(x) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.95, rows * 1.2), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, sample, title in zip(axes.flat, x, titles, strict=False):
+        data.show.draw(ax, sample)
+        ax.set_title(title, fontsize="x-small")
+    return figure
+
+
+def per_class(rows: Mapping[str, Tensor], classes: Sequence[str], xlabel: str = "class") -> Figure:
+    """Accuracy (%) of each class, one line of markers per model name."""
+    figure, ax = plt.subplots(figsize=(8, 3))
+    for k, (name, values) in enumerate(rows.items()):
+        x = np.arange(len(classes)) + (k - (len(rows) - 1) / 2) * 0.12
+        colour = STYLES.get(name, ("0.4", ""))[0]
+        ax.plot(x, values, MARKERS[k], color=colour, label=LABELS.get(name, name), markersize=8)
+    ax.set_xticks(range(len(classes)), classes)
+    ax.set(xlabel=xlabel, ylabel="test accuracy (%)", ylim=(-5, 105))
+    figure.legend(loc="outside lower center", ncols=len(rows), frameon=False)
+    return figure
+
+
+def layer_shares(reports: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
+    """Share of each parameter tensor that was selected (%), input at the left, output at the right."""
+    figure, ax = plt.subplots(figsize=(10, 3.6))
+    for k, (name, report) in enumerate(reports.items()):
+        colour = STYLES.get(name, (f"C{k}", ""))[0]
+        x = range(len(report))
+        ax.plot(
+            x, 100 * report["share"], MARKERS[k], ls="-", lw=0.8, color=colour, label=LABELS.get(name, name)
+        )
+    ax.set_xticks(range(len(report)), report["parameter"], rotation=90, fontsize=7)
+    ax.set(ylabel="selected weights (%)", title=title)
+    ax.legend()
+    return figure
+
+
+def strips(table: pd.DataFrame, columns: Mapping[str, str], by: str = "label") -> Figure:
+    """One row for each value of ``by``, one panel for each column (named by its axis label): every case as a
+    grey tick, their mean and, from four cases on, its 95 % interval (`intervals.mean_and_interval`)."""
+    names = list(dict.fromkeys(table[by]))
+    size = (5.2 * len(columns), 0.36 * len(names) + 1.1)
+    figure, axes = plt.subplots(1, len(columns), figsize=size, sharey=True, squeeze=False)
+    rows = table[by].map(names.index)
+    for ax, (column, label) in zip(axes.flat, columns.items(), strict=True):
+        found = mean_and_interval(table, [by], column)
+        ax.plot(table[column], rows, "|", color="0.6", ms=9)
+        half = found.half.where(found.n >= 4)
+        ax.errorbar(found["mean"], range(len(names)), xerr=half, fmt="o", color="#0072B2", ms=6)
+        ax.set(xlabel=label)
+    axes[0, 0].set_yticks(range(len(names)), names)
+    axes[0, 0].invert_yaxis()
+    return figure

@@ -1,0 +1,163 @@
+"""Running experiments: methods x scenarios x targets x seeds, one record each, resumable.
+
+A finished record is a small JSON file, named by a hash of everything that was asked for and renamed
+into place when complete. What exists is never computed again, what was interrupted leaves nothing
+behind: kill the run at any moment and start it again. `load` gathers the records into a tidy DataFrame.
+
+Parallel work goes through `jobs.in_parallel`, so that ``joblib.parallel_config(...)`` decides where it
+runs, and results do not depend on how many workers there are. On a cluster, ``folder``, the model cache
+and the data root must be on a file system that all workers see.
+"""
+
+import json
+import platform
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from .. import __version__, baselines
+from ..audit.all_metrics import Yardstick, battery, yardstick
+from ..data.dataset import Dataset
+from ..data.scenarios import Scenario
+from ..networks.architecture import NETWORKS, build
+from ..networks.recipes import default_recipe
+from ..networks.training import trained, training_seconds
+from ..system import device as devices
+from ..system import files
+from ..system.stopwatch import counting, now
+from .cases import Case, Run, dataset, models, other_golds, setting
+from .jobs import in_parallel
+
+Known = tuple[nn.Module, baselines.Memory]
+
+
+def run(runs: Sequence[Run], folder: str | Path, n_jobs: int | None = None) -> pd.DataFrame:
+    """Computes the records that ``folder`` lacks and returns those of ``runs``, in their order.
+
+    First all models (originals, gold), each trained once and cached, then case by case all methods.
+    A record that fails to compute is kept as a row with ``error``, so that the rest goes on.
+
+    ``n_jobs``: None for what ``joblib.parallel_config`` says, else all cores; see `jobs.in_parallel`.
+    Raises ``FileNotFoundError`` when workers wrote to a ``folder`` that is not this one.
+    """
+    for each in runs:
+        baselines.get(each.method)
+    mine = {name: m for name, m in baselines.METHODS.items() if not m.run.__module__.startswith("lfssd_nb.")}
+    nets = {name: n for name, n in NETWORKS.items() if not n.build.__module__.startswith("lfssd_nb.")}
+    resume(runs, folder, partial(_with, mine, nets), n_jobs, lambda each: each.case.importances)
+    return load(folder, runs)
+
+
+def _with(methods: dict, networks: dict, runs: Sequence[Run], folder: Path) -> None:
+    """`records` in a worker, which knows what its parent had registered."""
+    baselines.METHODS.update(methods)
+    NETWORKS.update(networks)
+    records(runs, folder)
+
+
+def resume(jobs: Sequence, folder: str | Path, compute: Callable, n_jobs: int | None, by: Callable) -> None:
+    """Trains the models that unfinished jobs need, then calls ``compute(batch, folder)`` for each batch of
+    jobs with equal ``by(job)``. A job has a ``case`` and a ``key``; compute writes ``folder/KEY.json``."""
+    folder = Path(folder).absolute()  # workers have folders of their own to start from
+    todo = [each for each in jobs if not record(folder, each).exists()]
+    if not todo:
+        return
+    train(todo, n_jobs)
+    batches = {}
+    for each in todo:
+        batches.setdefault(by(each), []).append(each)
+    in_parallel(compute, [(batch, folder) for batch in batches.values()], n_jobs, "cases")
+    if lost := sum(not record(folder, each).exists() for each in todo):
+        raise FileNotFoundError(
+            f"{lost} of {len(todo)} records are not in {folder} though they were computed: choose a "
+            "folder on a file system that all workers see, or start again if this one is only slow"
+        )
+
+
+def train(jobs: Sequence, n_jobs: int | None = None) -> None:
+    """Trains the original and gold models of all ``jobs`` that the cache lacks. Raises ``OSError`` when one
+    cannot be kept, as on a full disk."""
+    in_parallel(train_one, list(models(jobs).values()), n_jobs, "models")
+
+
+def load(folder: str | Path, runs: Sequence[Run]) -> pd.DataFrame:
+    """The records of ``runs`` that exist in ``folder``, one row each, named by ``key``."""
+    paths = (record(folder, each) for each in runs)
+    rows = [{"key": path.stem} | files.read_json(path) for path in paths if path.exists()]
+    return pd.DataFrame(rows)
+
+
+def record(folder: str | Path, job) -> Path:
+    """Where the record of a job is, or will be."""
+    return Path(folder) / f"{job.key}.json"
+
+
+def known_of(case: Case) -> Known:
+    """The original model of a case, and an empty memory for its importances of D."""
+    d = dataset(case)
+    return trained(d, case.architecture, case.recipe, case.seed, show=False), baselines.Memory()
+
+
+def train_one(case: Case, seed: int, gold: bool) -> None:
+    """One of `models`, into the cache."""
+    d, scenario = setting(case)
+    index = scenario.retain if gold else None
+    trained(d, case.architecture, case.recipe, seed, index, show=False, must_cache=True)
+
+
+def records(runs: Sequence[Run], folder: Path, known: Known | None = None) -> None:
+    """The records of runs on one original model, case by case; I(D) is computed once for all of them, or
+    taken from ``known``, where more than one call is about the same model (`known_of`)."""
+    original, memory = known or (None, baselines.Memory())
+    for case in dict.fromkeys(each.case for each in runs):
+        mine = [each for each in runs if each.case == case and not record(folder, each).exists()]
+        if not mine:  # a worker that died since had finished them
+            continue
+        d, scenario = setting(case)
+        if original is None:  # loaded anew it would be another model to the memory
+            original = trained(d, case.architecture, case.recipe, case.seed, show=False)
+        golds = other_golds(case, d, scenario)
+        stick = yardstick(golds, build(case.architecture, d, case.seed + 1000, pretrained=False), d, scenario)
+        task = baselines.make(d, scenario, case.architecture, case.recipe, case.seed, memory)
+        for each in mine:
+            row = _record(each, original, task, d, scenario, stick)
+            files.write(record(folder, each), json.dumps(row, indent=1).encode())
+
+
+def _record(each: Run, original, task, d: Dataset, scenario: Scenario, stick: Yardstick) -> dict:
+    case, method = each.case, baselines.get(each.method)
+    row = case.columns | dict(
+        method=each.method, variant=each.variant,
+        settings=json.dumps(method.defaults | each.settings, sort_keys=True),
+        n_forget=len(scenario.forget), n_train=len(d.train_y), gold_seeds=len(stick.golds), source=d.source,
+    )  # fmt: skip
+    if case.recipe:
+        row |= {"recipe": json.dumps(asdict(case.recipe))}
+    task.memory.recalled = (0.0, 0)
+    start = now(d.device)
+    try:
+        with counting(type(original)) as seen, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a setting changes nothing shows in the record
+            model = method(original, task, **each.settings)
+        saved, known = task.memory.recalled  # what is remembered was paid for by an earlier method
+        seconds, passes = now(d.device) - start + saved, (seen[0] + known) / len(d.train_y)
+        if each.method == "retrain":  # it came from the cache: report what training took
+            recipe = case.recipe or default_recipe(d, case.architecture)
+            seconds = training_seconds(d, case.architecture, recipe, case.seed, scenario.retain)
+            passes = recipe.epochs * len(scenario.retain) / len(d.train_y)
+        row |= battery(model, d, scenario, stick, each.deep)
+    except (FloatingPointError, ValueError, torch.cuda.OutOfMemoryError) as error:
+        return row | versions(d.device) | {"error": str(error)}
+    return row | {"seconds": round(seconds, 3), "passes": round(passes, 3)} | versions(d.device)
+
+
+def versions(device: torch.device) -> dict:
+    """What the numbers were computed with."""
+    return dict(lfssd_nb=__version__, torch=torch.__version__, machine=platform.machine(), device=device.type,
+                device_name=devices.name(device), threads=torch.get_num_threads())  # fmt: skip

@@ -1,0 +1,83 @@
+"""Vision transformers: torchvision's ``VisionTransformer`` in four sizes.
+
+* ``micro`` for 8x8 digits: 2x2 patches (16 tokens), 4 layers, width 64: 0.14 M parameters;
+* ``tiny`` for 32x32 CIFAR on a CPU: 8x8 patches (16 tokens), 4 layers, width 128: 0.6 M parameters;
+* ``small`` for 32x32 CIFAR: 4x4 patches (64 tokens), 6 layers, width 256: 3.2 M parameters;
+* ``vit_b_16``: ViT-B/16 at 224x224 with ImageNet weights, 85.8 M parameters. torchvision downloads
+  the weights on first use; the images are enlarged inside the model, so that it takes any size.
+
+Source: Dosovitskiy et al. 2021 (2010.11929); code and weights: torchvision.
+"""
+
+from pickle import UnpicklingError
+from urllib.error import URLError
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..data.dataset import Dataset
+from .architecture import check_images, network
+
+SIZES = {
+    "micro": dict(patch_size=2, num_layers=4, num_heads=4, hidden_dim=64, mlp_dim=128),
+    "tiny": dict(patch_size=8, num_layers=4, num_heads=4, hidden_dim=128, mlp_dim=256),
+    "small": dict(patch_size=4, num_layers=6, num_heads=4, hidden_dim=256, mlp_dim=512),
+}
+
+
+class _GreyOrColour(nn.Module):
+    """Enlarges images to 224x224 and repeats a grey channel three times, then calls ViT-B/16."""
+
+    def __init__(self, vit: nn.Module):
+        super().__init__()
+        self.vit = vit
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+        return self.vit(F.interpolate(x, size=224, mode="bilinear", antialias=True))
+
+
+def vit_b_16(weights: str | None) -> nn.Module:
+    """torchvision's, with its weights by name."""
+    from torchvision.models import vit_b_16
+
+    return vit_b_16(weights=weights)
+
+
+def vit(n_classes: int, channels: int, image_size: int, size: str, pretrained: bool = True) -> nn.Module:
+    """Builds a ViT: images ``[N, channels, image_size, image_size]`` to logits ``[N, n_classes]``.
+
+    pretrained: whether ``vit_b_16`` starts from its ImageNet weights; the other sizes never do.
+    Raises ``ValueError`` for an unknown size and ``ConnectionError`` when those weights cannot be downloaded.
+    """
+    if size == "vit_b_16":
+        try:
+            model = vit_b_16(weights="IMAGENET1K_V1" if pretrained else None)
+        except (URLError, OSError, RuntimeError, UnpicklingError) as error:  # the last two: damaged
+            raise ConnectionError(
+                f"the ImageNet weights of vit_b_16 could not be downloaded or read ({error}); delete what is "
+                "of them in torch.hub.get_dir()/checkpoints and connect to the network once, or put the "
+                "file there"
+            ) from error
+        model.heads = nn.Sequential(nn.Linear(model.hidden_dim, n_classes))
+        return _GreyOrColour(model)
+    if size not in SIZES:
+        raise ValueError(f"unknown ViT size {size!r}; choose from {sorted(SIZES)} or 'vit_b_16'")
+    from torchvision.models import VisionTransformer  # imports for seconds: not for who trains a ResNet
+
+    model = VisionTransformer(image_size=image_size, num_classes=n_classes, **SIZES[size])
+    if channels != 3:
+        patch, width = SIZES[size]["patch_size"], SIZES[size]["hidden_dim"]
+        model.conv_proj = nn.Conv2d(channels, width, patch, patch)
+    # torchvision starts the head at zero: every logit, and so every sensitivity, would be 0.
+    nn.init.trunc_normal_(model.heads.head.weight, std=0.02)
+    return model
+
+
+@network("vit", width=16, sizes=(*SIZES, "vit_b_16"))
+def sized(data: Dataset, width: int, size: str | None, pretrained: bool) -> nn.Module:
+    """For square images ``[N, C, H, H]``; without a size the one that fits them. It has no width."""
+    check_images(data, "vit")
+    pixels = data.train_x.shape[-1]
+    fitting = "micro" if pixels < 16 else "small"
+    return vit(len(data.classes), data.train_x.shape[1], pixels, size or fitting, pretrained)

@@ -1,0 +1,42 @@
+"""Functions of a user: by their name on the command line, ``module:function``; whether they fit a call."""
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+
+
+def load(name: str, what: str):
+    """The object ``module:attribute``. Runs the module's code: only for names that the user typed.
+
+    Raises ``ValueError`` naming ``what`` it was to be, if there is no such module or attribute.
+    """
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise ValueError(f"{what} {name!r} must be module:function")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:  # the user's code may fail in any way
+        raise ValueError(
+            f"{what} {name!r}: {type(error).__name__}: {error}; it is module:function, and {module}.py is "
+            f"looked for in {here} and among the installed packages"
+        ) from error
+    if not hasattr(found, attribute):
+        raise ValueError(f"{what} {name!r}: module {module!r} has no {attribute!r}")
+    return getattr(found, attribute)
+
+
+def check_call(function, what: str, *arguments) -> None:
+    """Raises ``ValueError`` unless ``function(*arguments)`` is a call that it takes; does not call it."""
+    if not callable(function):
+        raise ValueError(f"{what} must be a function, got {type(function).__name__}")
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError as error:
+        wanted = f"{len(arguments)} argument{'s' * (len(arguments) != 1)}"
+        raise ValueError(f"{what} is called with {wanted}: {error}") from error
+    except ValueError:  # a built-in that does not say what it takes
+        pass
