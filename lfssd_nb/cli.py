@@ -29,10 +29,8 @@ def parser() -> argparse.ArgumentParser:
     )
     main.add_argument("--version", action="version", version=__version__)
     subcommands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    p = subcommands.add_parser(
-        "forget",
-        help="train (or load) a model, forget, retrain a gold model, report all three",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    p = _command(
+        subcommands, "forget", "train (or load) a model, forget, retrain a gold model, report all three"
     )
     _setting_options(p)
     p.add_argument(
@@ -67,6 +65,11 @@ def parser() -> argparse.ArgumentParser:
     return main
 
 
+def _command(subcommands, name: str, what: str) -> argparse.ArgumentParser:
+    """A new command whose help shows the defaults."""
+    return subcommands.add_parser(name, help=what, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+
+
 def _setting_options(p: argparse.ArgumentParser) -> None:
     """What is trained on what, and what is to be forgotten."""
     p.add_argument(
@@ -97,10 +100,10 @@ def _setting_options(p: argparse.ArgumentParser) -> None:
 
 
 def _compare_options(subcommands) -> None:
-    p = subcommands.add_parser(
+    p = _command(
+        subcommands,
         "compare",
-        help="methods in one table, beside the original and a gold model, with intervals over seeds",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        "methods in one table, beside the original and a gold model, with intervals over seeds",
     )
     _setting_options(p)
     p.add_argument(
@@ -113,10 +116,10 @@ def _compare_options(subcommands) -> None:
 
 
 def _reproduce_options(subcommands) -> None:
-    p = subcommands.add_parser(
+    p = _command(
+        subcommands,
         "reproduce",
-        help="the published experiments on CIFAR and faces: a plan, then records; resumable",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        "the published experiments on CIFAR and faces: a plan, then records; resumable",
     )
     p.add_argument("--profile", default="paper", help=f"scale: {', '.join(PROFILES)}")
     names = ", ".join(stage.name for stage in published.STAGES)

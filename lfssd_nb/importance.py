@@ -24,9 +24,9 @@ from .importance_scores import ESTIMATORS, name_of, own, takes_labels
 from .importance_sums import Importance, check_finite
 from .parameters import Filter, chosen, only
 from .per_sample import PerSample
-from .precision import at_least_float32, differentiating, wide
+from .precision import differentiating, wide
 from .system.progress import progress
-from .without_rules import gradients
+from .without_rules import gradients, zeros
 
 Data = Tensor | Iterable
 
@@ -163,7 +163,8 @@ def empty(
     offload: str | torch.device | None = None,
 ) -> Importance:
     """Sums of zeros and a count of 0: adds nothing to another of its kind; `dampen` refuses it (no mean)."""
-    return Importance(_zeros(chosen(model, parameters), offload), 0, 0, estimator, reduction)
+    sums = {name: zeros(p, offload) for name, p in chosen(model, parameters).items()}
+    return Importance(sums, 0, 0, estimator, reduction)
 
 
 def check_options(reduction: str = "sample", batch_size: int | None = None) -> None:
@@ -172,13 +173,6 @@ def check_options(reduction: str = "sample", batch_size: int | None = None) -> N
         raise ValueError(f"unknown reduction {reduction!r}; choose 'sample' or 'batch'")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-
-
-def _zeros(parameters: dict[str, nn.Parameter], device=None) -> dict[str, Tensor]:
-    return {
-        k: torch.zeros_like(p, dtype=at_least_float32(p.dtype), device=device, requires_grad=False)
-        for k, p in parameters.items()
-    }
 
 
 def _importance(
@@ -201,7 +195,7 @@ def _importance(
         if first is None or not len(first[0]):
             raise ValueError("there are no samples: an empty set has no importance; pass at least one")
         per_sample = PerSample(model, total_score, first, method) if reduction == "sample" else None
-        sums = _zeros(trainable, offload)
+        sums = {name: zeros(p, offload) for name, p in trainable.items()}
         for batch in chain([first], batches):
             if per_sample:
                 per_sample.add(batch, kind, sums)

@@ -64,6 +64,16 @@ def default_alpha(method: str, model: nn.Module, n_full: int, n_forget: int) -> 
     return DEFAULT_SCALE[method][attention] * n_full / n_forget
 
 
+def alpha_of(alpha: float | None, scale: float | None, n_full: int, n_forget: int) -> float | None:
+    r""":math:`\alpha = \alpha' N / N_f` of a scale-free ``scale``, else ``alpha``. Raises ``ValueError`` for
+    both."""
+    if scale is None:
+        return alpha
+    if alpha is not None:
+        raise ValueError(f"give alpha or scale, not both (got alpha={alpha}, scale={scale})")
+    return scale * n_full / n_forget
+
+
 def lfssd(
     model: nn.Module,
     forget: Data | Importance,

@@ -63,6 +63,6 @@ def gradients(total: Tensor, parameters: list[Tensor]) -> list[Tensor | None]:
     return list(torch.autograd.grad(total, parameters, allow_unused=True))
 
 
-def zeros(p: Tensor) -> Tensor:
-    """For sums: float32 or finer."""
-    return torch.zeros_like(p, dtype=at_least_float32(p.dtype))
+def zeros(p: Tensor, device: str | torch.device | None = None) -> Tensor:
+    """For sums: float32 or finer, on ``device`` (default: that of p)."""
+    return torch.zeros_like(p, dtype=at_least_float32(p.dtype), device=device, requires_grad=False)

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..data.dataset import Dataset
 from ..data.scenarios import KINDS, Scenario
+from ..system.named import built_in, check_free
 from .task import NEEDS, Task
 
 
@@ -40,8 +41,7 @@ class Method:
                 f"{self.name} adds noise to its inputs, and these are tokens ({task.forget_x.dtype}): choose "
                 "another method for them"
             )
-        mine = not self.run.__module__.startswith("lfssd_nb.")
-        given = copy.deepcopy(model) if mine else model  # whoever wrote it, the original stays what it is
+        given = model if built_in(self.run) else copy.deepcopy(model)  # the original stays what it is
         new = self.run(given, task.only(self.needs, self.name), **(self.defaults | settings))
         if not isinstance(new, nn.Module):
             raise ValueError(f"{self.name} must return the new model, got {type(new).__name__}")
@@ -76,9 +76,7 @@ def method(
         name, wanted = run.__name__, frozenset(needs)
         if not wanted <= NEEDS.keys():
             raise ValueError(f"{name}: unknown needs {sorted(wanted - NEEDS.keys())}; known: {list(NEEDS)}")
-        known = METHODS.get(name)
-        if known and known.run.__module__.startswith("lfssd_nb.") and known.run.__module__ != run.__module__:
-            raise ValueError(f"there is a method {name!r} already: give your function another name")
+        check_free(name, getattr(METHODS.get(name), "run", None), run, "method")
         settings = inspect.signature(run).parameters.values()
         if bare := [p.name for p in settings if p.kind is p.KEYWORD_ONLY and p.default is p.empty]:
             raise ValueError(f"{name}: the setting {bare[0]!r} needs a default")

@@ -19,10 +19,7 @@ def _dampened(
     """``scale`` is the scale-free alpha' = alpha N_f / N; batch means take 64 at a time, as published."""
     if order not in ("classes", "reference"):
         raise ValueError(f"unknown order {order!r} of D; choose 'classes' or 'reference'")
-    if scale is not None:
-        if alpha is not None:
-            raise ValueError(f"give alpha or scale, not both (got alpha={alpha}, scale={scale})")
-        alpha = scale * len(full[0]) / len(forget[0])
+    alpha = unlearn.alpha_of(alpha, scale, len(full[0]), len(forget[0]))
     unlearn.check(rule.__name__, alpha, lam, reduction=reduction, batch_size=batch_size)
     if batch_size is None:
         batch_size = 64 if reduction == "batch" else 128

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..system import files
+from .encode import split
 
 
 def arrays(name: str, root: Path) -> dict:
@@ -122,9 +123,7 @@ def _pins(root: Path, size: int = 64) -> dict:
 
 def _split(images: np.ndarray, labels: np.ndarray, names: list[str], source: str) -> dict:
     """A seeded split, 80 % train and 20 % test of every class."""
-    from sklearn.model_selection import train_test_split
-
-    train, test = train_test_split(np.arange(len(labels)), test_size=0.2, random_state=0, stratify=labels)
+    train, test = split(labels, 0.2, seed=0)
     return dict(
         train_images=images[train], train_label=labels[train],
         test_images=images[test], test_label=labels[test],

@@ -33,11 +33,19 @@ class Images:
         return Images(self.mean.to(device), self.std.to(device))
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """Samples int64 ``[L]``: positions in ``alphabet``, whose entry 0 fills up short samples."""
+class Samples:
+    """What is not an image: it holds no tensor that could lie on a device."""
 
     noun = "samples"
+
+    def to(self, device: torch.device) -> "Samples":
+        return self
+
+
+@dataclass(frozen=True)
+class Tokens(Samples):
+    """Samples int64 ``[L]``: positions in ``alphabet``, whose entry 0 fills up short samples."""
+
     alphabet: tuple[str, ...] | None = None
 
     def read(self, sample: Tensor) -> str:
@@ -52,15 +60,11 @@ class Tokens:
         ax.text(0.5, 0.5, text, ha="center", va="center", fontsize=max(4, min(9, 90 / max(1, len(text)))))
         ax.set_axis_off()
 
-    def to(self, device: torch.device) -> "Tokens":
-        return self
-
 
 @dataclass(frozen=True)
-class Curves:
+class Curves(Samples):
     """Samples float ``[C, T]``: C curves of T points, ``rate`` of them a second."""
 
-    noun = "samples"
     axes: tuple[str, ...] | None = None
     rate: float | None = None
 
@@ -69,24 +73,17 @@ class Curves:
         ax.plot(np.arange(values.shape[1]) / (self.rate or 1), values.T, lw=0.7)
         ax.set_axis_off()
 
-    def to(self, device: torch.device) -> "Curves":
-        return self
-
 
 @dataclass(frozen=True)
-class Rows:
+class Rows(Samples):
     """Samples float ``[F]``, one number for each of ``columns``; or of any other shape, drawn flat."""
 
-    noun = "samples"
     columns: tuple[str, ...] | None = None
 
     def draw(self, ax, sample: Tensor) -> None:
         values = sample.float().flatten().cpu().numpy()
         ax.bar(range(len(values)), values, 0.8, color="0.4")
         ax.set_axis_off()
-
-    def to(self, device: torch.device) -> "Rows":
-        return self
 
 
 Show = Images | Tokens | Curves | Rows

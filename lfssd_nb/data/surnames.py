@@ -15,6 +15,8 @@ from importlib import import_module
 
 import numpy as np
 
+from .encode import split
+
 LENGTH = 16  # a few Dutch names are longer
 MOST = 700  # names a language at most, so that the largest class has twice the smallest one's
 TEST_SHARE = 0.2
@@ -52,10 +54,8 @@ def names() -> dict:
     alphabet = ("", *sorted(set("".join(texts))))
     token = {letter: k for k, letter in enumerate(alphabet)}
     x = np.array([[token[c] for c in text] + [0] * (LENGTH - len(text)) for text in texts])
-    from sklearn.model_selection import train_test_split
-
     y = np.array(labels)
-    train, test = train_test_split(np.arange(len(y)), test_size=TEST_SHARE, random_state=0, stratify=y)
+    train, test = split(y, TEST_SHARE, seed=0)
     return dict(
         train_x=x[train], train_y=y[train], test_x=x[test], test_y=y[test],
         classes=tuple(LISTS), superclasses=FAMILIES,

@@ -19,9 +19,11 @@ from ..data.downloads import data_root
 from ..data.scenarios import Scenario
 from ..networks.architecture import NETWORKS, Architecture, Build, describe
 from ..networks.gold import retrained
-from ..networks.identity import NotHashable, code_of, own_network, registered
+from ..networks.identity import own_network, registered
 from ..networks.recipes import Recipe
 from ..networks.seeds import training_seed
+from ..system.code import NotHashable, code_of
+from ..system.named import built_in
 
 ADDED = ("images", "recipe", "device")  # fields of a Case that came after the first records
 SCHEMA = 1  # part of every record's name: raise it when a column changes its meaning
@@ -72,7 +74,7 @@ class Case:
         """All that decides a record; a field that was added later counts where it is not at its default."""
         later = {each.name: each.default for each in fields(self) if each.name in ADDED}
         seeds = dict(seed=training_seed(self.seed), gold_seeds=tuple(map(training_seed, self.gold_seeds)))
-        mine = {each.name: getattr(self, each.name) for each in fields(self)}
+        mine = shallow(self)
         mine |= dict(recipe=asdict(self.recipe) if self.recipe else None, data=_data(self.data))
         mine["architecture"] = _network(self)
         return {k: v for k, v in (mine | seeds).items() if k not in later or v != later[k]}
@@ -102,11 +104,16 @@ class Run:
     @property
     def key(self) -> str:
         """A hash of all that decides the record."""
-        mine = {each.name: getattr(self, each.name) for each in fields(self)}
+        mine = shallow(self)
         run = baselines.get(self.method).run
-        if not run.__module__.startswith("lfssd_nb."):  # a method of your own is its code
+        if not built_in(run):  # a method of your own is its code
             mine["code"] = code_of(run)
         return key([SCHEMA, mine | {"case": self.case.identity}])
+
+
+def shallow(what) -> dict:
+    """The fields of a dataclass as they are: `dataclasses.asdict` would copy a data set."""
+    return {each.name: getattr(what, each.name) for each in fields(what)}
 
 
 def key(what: list) -> str:
@@ -134,8 +141,8 @@ def _network(case: Case) -> dict:
     net = case.architecture
     try:
         if isinstance(net, Architecture):
-            mine = not NETWORKS[net.name].build.__module__.startswith("lfssd_nb.")
-            return asdict(net) | ({"code": registered(net.name)} if mine else {})
+            package = built_in(NETWORKS[net.name].build)
+            return asdict(net) | ({} if package else {"code": registered(net.name)})
         d = dataset(case)
         code = code_of(net)
         return describe(net) | dict(zip(("code", "weights"), _own(net, code, d, case.seed), strict=True))

@@ -30,7 +30,7 @@ def data_of(args: argparse.Namespace) -> Dataset:
     if not rest:
         loaded = multiprocess.first_on_rank_0(lambda: data.load(args.data, args.data_root, args.device))
     else:
-        device = devices.usable(args.device) if args.device else devices.best()
+        device = devices.usable(args.device or devices.best())
         if kind == "folder":
             loaded = Dataset.from_folder(rest, device=device)
         else:

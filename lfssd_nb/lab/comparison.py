@@ -23,11 +23,8 @@ from ..unlearn import Unlearned
 from .multiprocess import first_on_rank_0, same_model, spread
 
 Metric = Callable[[nn.Module, Dataset, Scenario], float]
-NOT_COMPARED = {
-    "nothing",
-    "retrain",
-    "ntk_scrubbing",
-}  # the original, gold, and what few networks are small enough for
+# The original, gold, and what few networks are small enough for.
+NOT_COMPARED = {"nothing", "retrain", "ntk_scrubbing"}
 
 
 @dataclass(frozen=True)
@@ -141,12 +138,12 @@ def compare(
 
 
 def _unscaled(options: dict, scenario: Scenario) -> dict:
-    """``scale``, the scale-free alpha' = alpha N_f / N, as the ``alpha`` that it is here."""
-    if (scale := options.get("scale")) is None:
-        return {k: v for k, v in options.items() if k != "scale"}
-    if options.get("alpha") is not None:
-        raise ValueError(f"give alpha or scale, not both (got alpha={options['alpha']}, scale={scale})")
-    return {k: v for k, v in options.items() if k != "scale"} | {"alpha": scale * scenario.ceiling}
+    """``scale``, the scale-free alpha', as the ``alpha`` that it is here."""
+    if "scale" not in options:
+        return options
+    n_forget, rest = len(scenario.forget), {k: v for k, v in options.items() if k not in ("alpha", "scale")}
+    n_full = n_forget + len(scenario.retain)
+    return rest | {"alpha": unlearn.alpha_of(options.get("alpha"), options["scale"], n_full, n_forget)}
 
 
 def _options(methods, data: Dataset, scenario: Scenario) -> tuple[dict[str, dict], bool]:

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ import joblib
 import torch
 from joblib.parallel import get_active_backend
 
+from ..baselines.registry import METHODS
+from ..networks.architecture import NETWORKS
 from ..system.device import threads
+from ..system.named import built_in
 from ..system.progress import progress
 
 PLACES = ("LFSSD_CACHE", "LFSSD_DATA")
@@ -44,9 +48,9 @@ def in_parallel(job: Callable, arguments: Sequence[tuple], n_jobs: int | None, l
     wait for its workers first. A call from within a job computes in that job's process.
 
     Every job runs in `single_threaded`, without bars of its own, and with the caller's LFSSD_CACHE and
-    LFSSD_DATA (made absolute), LFSSD_SEED_OFFSET and LFSSD_THREADS, also on workers that were started
-    with others. Jobs that share a process, as on a Dask worker with several threads, run one after the
-    other.
+    LFSSD_DATA (made absolute), LFSSD_SEED_OFFSET and LFSSD_THREADS, and its registered methods and
+    networks, also on workers that were started with others. Jobs that share a process, as on a Dask worker
+    with several threads, run one after the other.
 
     Raises what a job raised. When a worker dies, Dask runs its job again, and raises ``KilledWorker``
     for one that killed four; Ray does so with ``ray_remote_args=dict(max_restarts=3,
@@ -58,6 +62,7 @@ def in_parallel(job: Callable, arguments: Sequence[tuple], n_jobs: int | None, l
     places |= {name: os.environ.get(name) for name in SETTINGS}
     if n_jobs == 1 or _thread.in_a_job:
         return [_call(job, each, places) for each in progress(arguments, label)]
+    job = _knowing(job)
     backend, configured = get_active_backend()
     if n_jobs is None:
         n_jobs = -1 if configured is None else configured
@@ -81,6 +86,19 @@ class _Parallel(joblib.Parallel):
     def print_progress(self):
         super().print_progress()
         self.bar.update(self.n_completed_tasks - self.bar.n)
+
+
+def _knowing(job: Callable) -> Callable:
+    """The job, taking along what is registered here and not in a process that imports this package."""
+    methods = {name: m for name, m in METHODS.items() if not built_in(m.run)}
+    networks = {name: n for name, n in NETWORKS.items() if not built_in(n.build)}
+    return partial(_after_registering, methods, networks, job) if methods or networks else job
+
+
+def _after_registering(methods: dict, networks: dict, job: Callable, *arguments) -> Any:
+    METHODS.update(methods)
+    NETWORKS.update(networks)
+    return job(*arguments)
 
 
 def _call(job: Callable, arguments: tuple, places: dict[str, str | None]) -> Any:

@@ -14,7 +14,6 @@ import platform
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +24,7 @@ from .. import __version__, baselines
 from ..audit.all_metrics import Yardstick, battery, yardstick
 from ..data.dataset import Dataset
 from ..data.scenarios import Scenario
-from ..networks.architecture import NETWORKS, build
+from ..networks.architecture import build
 from ..networks.recipes import default_recipe
 from ..networks.training import trained, training_seconds
 from ..system import device as devices
@@ -48,17 +47,8 @@ def run(runs: Sequence[Run], folder: str | Path, n_jobs: int | None = None) -> p
     """
     for each in runs:
         baselines.get(each.method)
-    mine = {name: m for name, m in baselines.METHODS.items() if not m.run.__module__.startswith("lfssd_nb.")}
-    nets = {name: n for name, n in NETWORKS.items() if not n.build.__module__.startswith("lfssd_nb.")}
-    resume(runs, folder, partial(_with, mine, nets), n_jobs, lambda each: each.case.importances)
+    resume(runs, folder, records, n_jobs, lambda each: each.case.importances)
     return load(folder, runs)
-
-
-def _with(methods: dict, networks: dict, runs: Sequence[Run], folder: Path) -> None:
-    """`records` in a worker, which knows what its parent had registered."""
-    baselines.METHODS.update(methods)
-    NETWORKS.update(networks)
-    records(runs, folder)
 
 
 def resume(jobs: Sequence, folder: str | Path, compute: Callable, n_jobs: int | None, by: Callable) -> None:

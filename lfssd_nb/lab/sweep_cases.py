@@ -7,7 +7,7 @@ once for all its targets.
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -59,8 +59,7 @@ class Sweep:
     @property
     def key(self) -> str:
         """A hash of all that decides the record."""
-        mine = {each.name: getattr(self, each.name) for each in fields(self)}
-        return cases.key(["sweep", cases.SCHEMA, mine | {"case": self.case.identity}])
+        return cases.key(["sweep", cases.SCHEMA, cases.shallow(self) | {"case": self.case.identity}])
 
 
 def run(sweeps: Sequence[Sweep], folder: str | Path, n_jobs: int | None = None) -> pd.DataFrame:

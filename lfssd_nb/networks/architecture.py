@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset
 from ..precision import evaluating
-from ..system.named import check_call
+from ..system.named import check_call, check_free
 from .seeds import training_seed
 
 
@@ -38,13 +38,7 @@ def network(name: str, width: int = 16, sizes: tuple[str, ...] = ()) -> Callable
     """Registers ``build(data, width, size, pretrained)`` under a name."""
 
     def register(build: Callable) -> Callable:
-        known = NETWORKS.get(name)
-        if (
-            known
-            and known.build.__module__.startswith("lfssd_nb.")
-            and known.build.__module__ != build.__module__
-        ):
-            raise ValueError(f"there is a network {name!r} already: register yours under another name")
+        check_free(name, getattr(NETWORKS.get(name), "build", None), build, "network")
         NETWORKS[name] = Network(build, width, sizes)
         return build
 

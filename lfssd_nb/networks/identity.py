@@ -21,8 +21,6 @@ from .architecture import NETWORKS, Architecture, Build, build, describe
 from .recipes import Recipe
 from .seeds import training_seed
 
-__all__ = ["NotHashable", "cache_root", "code_of", "identity", "own_network", "registered"]
-
 
 def cache_root() -> Path:
     """``$LFSSD_CACHE``, else ``~/.cache/lfssd_nb``."""
@@ -30,10 +28,17 @@ def cache_root() -> Path:
 
 
 def identity(
-    data: Dataset, x: Tensor, y: Tensor, architecture: Build, recipe: Recipe, seed: int, code: str
+    data: Dataset,
+    x: Tensor,
+    y: Tensor,
+    architecture: Build,
+    recipe: Recipe,
+    seed: int,
+    code: str,
+    model: nn.Module | None = None,
 ) -> tuple[dict, Path]:
     """What decides the weights of a trained model, and the cache file named by its hash. ``code``: `code_of`
-    what trains it.
+    what trains it. ``model``: the untrained network, if it is built already.
 
     Raises `NotHashable` for a network of your own that uses what cannot be hashed, or that is not the same
     each time it is built.
@@ -42,7 +47,7 @@ def identity(
     if isinstance(architecture, Architecture):
         code += registered(architecture.name)
     else:
-        shape["code"], shape["weights"] = own_network(architecture, data, seed)
+        shape["code"], shape["weights"] = own_network(architecture, data, seed, model)
     about = dict(
         data=data.name, images=files.digest({"x": x, "y": y}), classes=len(data.classes),
         seed=training_seed(seed), architecture=shape, recipe=asdict(recipe),
@@ -59,13 +64,17 @@ def registered(name: str) -> str:
     return code_of(NETWORKS[name].build)
 
 
-def own_network(function: Callable, data: Dataset, seed: int) -> tuple[str, str]:
-    """Hashes of a network of your own: of its code, and of its initial weights and structure.
+def own_network(
+    function: Callable, data: Dataset, seed: int, model: nn.Module | None = None
+) -> tuple[str, str]:
+    """Hashes of a network of your own: of its code, and of its initial weights and structure. ``model``: one
+    that it has built with this seed.
 
     Raises `NotHashable` for one that is not the same each time, and ``ValueError`` for a function that hands
     out one and the same object: a gold model has to start anew.
     """
-    name, models = describe(function)["name"], [build(function, data, seed) for _ in range(2)]
+    name = describe(function)["name"]
+    models = [build(function, data, seed) if model is None else model, build(function, data, seed)]
     if models[0] is models[1]:
         raise ValueError(
             f"{name} returns the same network each time: gold models need fresh ones, so create it inside"

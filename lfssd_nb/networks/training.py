@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from ..data.augment import augment
 from ..data.dataset import Dataset
 from ..system import files
+from ..system.code import NotHashable, code_of
 from ..system.device import autocast, threads, training_threads
 from ..system.progress import progress
 from . import architecture as networks
 from .architecture import Build, suggested
-from .identity import NotHashable, code_of, identity
+from .identity import identity
 from .recipes import Recipe, default_recipe
 from .resume import Halfway
 from .seeds import training_seed
@@ -35,7 +36,7 @@ def fit(
 ) -> nn.Module:
     """Trains ``model`` in place on x ``[N, ...]``, y ``[N]`` and returns it in eval mode.
 
-    ``resume``: a file from which an interrupted training goes on, and to which this one writes.
+    ``halfway``: a file from which an interrupted training goes on, and to which this one writes.
     ``callback(epoch, loss, model)`` is called after each epoch (1, 2, ...) with its mean loss, for a logger
     of any kind; what it does to the random numbers and the mode of the model is undone.
 
@@ -79,7 +80,8 @@ def fit(
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-                total = total + loss.detach() * len(chosen)
+                if callback:
+                    total = total + loss.detach() * len(chosen)
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"training diverged (loss {loss.item()}): lower lr={recipe.lr}")
             if halfway and epoch + 1 < recipe.epochs:
@@ -141,13 +143,12 @@ def trained(
     architecture = chosen(data, architecture, build)
     recipe = recipe or default_recipe(data, architecture)
     x, y = _samples(data, index)
+    model = networks.build(architecture, data, seed)
     try:
-        about, path = identity(data, x, y, architecture, recipe, seed, CODE)
+        about, path = identity(data, x, y, architecture, recipe, seed, CODE, model)
     except NotHashable as error:
         warnings.warn(f"trained without the cache: {error}", stacklevel=2)
-        model = networks.build(architecture, data, seed)
         return fit(model, x, y, recipe, seed, show, None, callback)
-    model = networks.build(architecture, data, seed)
     halfway = Halfway(path.with_suffix(".halfway"))
     with suppress(FileNotFoundError, files.CorruptFile):
         model.load_state_dict(files.load(path, data.device)[0])

@@ -1,4 +1,4 @@
-"""Functions of a user: by their name on the command line, ``module:function``; whether they fit a call."""
+"""Functions of a user: by their name on the command line, ``module:function``; what may be done with them."""
 
 import importlib
 import inspect
@@ -40,3 +40,15 @@ def check_call(function, what: str, *arguments) -> None:
         raise ValueError(f"{what} is called with {wanted}: {error}") from error
     except ValueError:  # a built-in that does not say what it takes
         pass
+
+
+def built_in(function) -> bool:
+    """Whether a function is this package's, and not a user's."""
+    return function.__module__.partition(".")[0] == "lfssd_nb"
+
+
+def check_free(name: str, known, new, what: str) -> None:
+    """Raises ``ValueError`` where ``new`` would take the name of ``known``, a function of this package (None:
+    there is none). Your own may be registered again, as when a cell is run twice."""
+    if known is not None and built_in(known) and known.__module__ != new.__module__:
+        raise ValueError(f"there is a {what} {name!r} already: give yours another name")

@@ -46,23 +46,29 @@ def unregistered(model, task):
 
 
 @pytest.fixture
-def my_code(tmp_path, monkeypatch):
+def registry():
+    """The registries as they were, after the test."""
+    before = dict(baselines.METHODS), dict(networks.NETWORKS)
+    yield
+    for now, then in zip((baselines.METHODS, networks.NETWORKS), before, strict=True):
+        for name in now.keys() - then.keys():
+            del now[name]
+
+
+@pytest.fixture
+def my_code(tmp_path, monkeypatch, registry):
     """A module ``mine`` in the folder one stands in."""
     (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "broken.py").write_text("def f(:")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     sys.modules.pop("mine", None)
-    before = dict(baselines.METHODS)
-    yield tmp_path
-    for name in baselines.METHODS.keys() - before.keys():
-        del baselines.METHODS[name]
+    return tmp_path
 
 
 @pytest.fixture
-def registered():
+def registered(registry):
     """A method of one's own for one test."""
-    before = dict(baselines.METHODS)
 
     @baselines.method("largest logit", ["full"])
     def largest_logit(model, task, *, alpha: float = 2.0):
@@ -73,9 +79,7 @@ def registered():
         halve = lambda f, d, alpha, lam: torch.where(f > alpha * d, 0.5, 1.0)  # noqa: E731
         return dampening.dampen(model, i_f, i_d, alpha, rule=halve)[0]
 
-    yield "largest_logit"
-    for name in baselines.METHODS.keys() - before.keys():
-        del baselines.METHODS[name]
+    return "largest_logit"
 
 
 def test_mine_stands_in_the_table_beside_the_others(few, registered):
@@ -133,9 +137,7 @@ def test_names_come_in_any_form_and_scale_is_a_setting(few, registered):
         lab.compare(few, three, SMALL, {"ssd": {"scale": 0.4, "alpha": 2.0}}, recipe=SHORT)
 
 
-def test_a_method_that_changes_what_it_is_given_does_not_change_the_original(few):
-    before = dict(baselines.METHODS)
-
+def test_a_method_that_changes_what_it_is_given_does_not_change_the_original(few, registry):
     @baselines.method("in place")
     def in_place(model, task):
         for p in model.parameters():
@@ -146,17 +148,13 @@ def test_a_method_that_changes_what_it_is_given_does_not_change_the_original(few
     def forgetful(model, task):
         return None
 
-    try:
-        three = scenarios.forget_class(few, 3)
-        done = lab.compare(few, three, SMALL, ["in_place"], recipe=SHORT)
-        assert any(p.any() for p in done.models["original"].parameters())
-        with pytest.raises(ValueError, match="forgetful must return the new model, got NoneType"):
-            lab.compare(few, three, SMALL, ["forgetful"], recipe=SHORT)
-        with pytest.raises(ValueError, match="there is a method 'scrub' already"):
-            baselines.method("mine")(type(in_place)(in_place.__code__, {"__name__": "mine"}, "scrub"))
-    finally:
-        for name in baselines.METHODS.keys() - before.keys():
-            del baselines.METHODS[name]
+    three = scenarios.forget_class(few, 3)
+    done = lab.compare(few, three, SMALL, ["in_place"], recipe=SHORT)
+    assert any(p.any() for p in done.models["original"].parameters())
+    with pytest.raises(ValueError, match="forgetful must return the new model, got NoneType"):
+        lab.compare(few, three, SMALL, ["forgetful"], recipe=SHORT)
+    with pytest.raises(ValueError, match="there is a method 'scrub' already"):
+        baselines.method("mine")(type(in_place)(in_place.__code__, {"__name__": "mine"}, "scrub"))
 
 
 def test_a_method_of_mine_travels_to_workers_and_its_code_is_in_the_key(few, registered, tmp_path):
@@ -171,6 +169,21 @@ def test_a_method_of_mine_travels_to_workers_and_its_code_is_in_the_key(few, reg
         return model
 
     assert lab.Run(case, registered).key != key
+
+
+def test_a_network_of_mine_travels_to_workers_that_train_it(few, registry, own_cache, tmp_path):
+    @networks.network("flat", width=3)
+    def flat(data, width, size, pretrained):
+        n = data.train_x[0].numel()
+        return torch.nn.Sequential(
+            torch.nn.Flatten(), torch.nn.Linear(n, width), torch.nn.Linear(width, len(data.classes))
+        )
+
+    case = lab.Case(few, Architecture("flat"), "class", "3", 0, (1,), recipe=SHORT)
+    table = lab.run([lab.Run(case, "lfssd"), lab.Run(replace(case, target="4"), "lfssd")], tmp_path, n_jobs=2)
+    assert "error" not in table and set(table.architecture) == {"flat"}
+    with pytest.raises(ValueError, match="there is a network 'gru' already"):
+        networks.network("gru")(flat)
 
 
 def test_over_seeds_gives_means_and_students_intervals(few):
