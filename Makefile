@@ -37,6 +37,7 @@ lab: .venv/.run
 
 bench: .venv/.run
 	$(BIN)/python scripts/bench.py
+	$(BIN)/python scripts/bench_models.py
 	$(BIN)/python scripts/bench_sweep.py
 
 # The records behind notebooks 04 to 07 and 09: under two hours on two cores, resumable (make study JOBS=16).

@@ -17,7 +17,6 @@ r"""The dampening rule: which weights shrink, and by how much (SSD, 2308.07707; 
   rounded once.
 """
 
-import copy
 import math
 from collections.abc import Callable
 
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from .importance_sums import Importance, check_finite, check_same_parameters
-from .parameters import Filter, chosen
+from .parameters import Filter, chosen, copy_of
 from .precision import at_least_float32, wide
 
 
@@ -77,7 +76,7 @@ def dampen(
     """
     check_settings(alpha, lam)
     trainable = check_importances(model, forget, full, parameters)
-    result, rows = copy.deepcopy(model), []
+    result, rows = copy_of(model), []
     with torch.no_grad():
         for name, p in result.named_parameters():
             if name not in trainable:
@@ -114,8 +113,9 @@ def check_importances(
     parameters: Filter | None = None,
 ) -> dict[str, nn.Parameter]:
     """The parameters that `dampen` may change, by name; raises what it raises about the importances."""
-    _check_pair(forget, full)
     trainable = chosen(model, parameters)
+    half = any(p.dtype in (torch.bfloat16, torch.float16) for p in trainable.values())
+    _check_pair(forget, full, *((0.1, 1e-2) if half else (1e-3, 1e-6)))
     for what, given in (("forget", forget), ("full", full)):
         sums = given.sums if isinstance(given, Importance) else given
         check_same_parameters(sums, trainable, f"the {what} importance")
@@ -137,7 +137,7 @@ def check_settings(alpha: float | None, lam: float) -> None:
         raise ValueError(f"lam (lambda) must be non-negative and finite, got {lam}; the papers use 1")
 
 
-def _check_pair(forget, full) -> None:
+def _check_pair(forget, full, close: float, floor: float) -> None:
     if not (isinstance(forget, Importance) and isinstance(full, Importance)):
         return
     kinds = [(i.estimator, i.reduction) for i in (forget, full)]
@@ -152,7 +152,7 @@ def _check_pair(forget, full) -> None:
     if forget.reduction == "sample":
         for name, f in forget.sums.items():
             d = full.sums[name].to(f.device)
-            if bool((f > d * 1.001 + d.max() * 1e-6).any()):
+            if bool((f > d * (1 + close) + d.max() * floor).any()):
                 raise ValueError(
                     f"the forget set is not inside D: at {name!r} its samples add up to more "
                     "importance than all of D. I(D) must be over the full training set, D_f included"

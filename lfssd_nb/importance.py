@@ -14,21 +14,23 @@ absolute value or the square of the gradient of a *batch mean* and averages over
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .accumulation import accumulate
+from .accumulation import check_options as check_options
+from .batches import is_whole
+from .explain import explain as explain
 from .importance_scores import ESTIMATORS, name_of, own, takes_labels
 from .importance_sums import Importance, check_finite
-from .parameters import Filter, chosen, only
-from .per_sample import PerSample
-from .precision import differentiating, wide
-from .system.progress import progress
-from .without_rules import gradients, zeros
+from .logits import Forward
+from .parameters import Filter, chosen
+from .without_rules import zeros
 
-Data = Tensor | Iterable
+Data = Tensor | np.ndarray | Mapping | Iterable
 
 
 def sensitivity(
@@ -41,12 +43,18 @@ def sensitivity(
     method: str = "auto",
     parameters: Filter | None = None,
     offload: str | torch.device | None = None,
+    forward: Forward | None = None,
+    keep_noise: bool = False,
     show_progress: bool = False,
 ) -> Importance:
     r"""LFSSD's importance, :math:`| \partial \|f(x)\|_2^2 / \partial\theta |`, without labels.
 
-    data: inputs ``[N, ...]``, or an iterable of batches (a DataLoader); of a batch that is a tuple
-    only the first entry is read, so that labels cannot leak in.
+    data: inputs ``[N, ...]`` (tensor or array), a dictionary or named tuple of them, which the model is
+    called with, a ``Dataset``, or an iterable of batches (a DataLoader): inputs, ``(inputs, labels)``, or
+    dictionaries. Labels (``"labels"`` in a dictionary) are left out before anything is called, so that they
+    cannot leak in.
+    forward: ``forward(model, batch)`` returns the logits, for models that are called in another way; it gets
+    the batch as it comes.
     squared: False takes :math:`\|f\|_2` instead of its square (XALFSSD, 2406.09173).
     reduction: ``"sample"`` (the paper) or ``"batch"`` (the published code, see the module).
     batch_size: for a tensor, how many samples at a time, in the order given. With ``"sample"`` it
@@ -55,6 +63,9 @@ def sensitivity(
     method: see `PerSample`.
     parameters: names, shell-style patterns (``"layer4.*"``) or a predicate on the name, see
     `parameters.chosen`: only these get an importance, and the backward pass ends at the first of them.
+    keep_noise: with ``"sample"``, sums over positions that cancel (the bias of attention's keys, one before
+    an instance norm) are set to exactly 0 where they are within rounding of it, at most 4 units of the last
+    place of what was added up; so dampening never selects them. True leaves them as computed.
     offload: device that holds the sums (``"cpu"``), if not that of the parameters. Every batch then
     moves one float32 number per weight, so take large batches.
 
@@ -62,7 +73,7 @@ def sensitivity(
     layer inputs and a few temporaries of the largest parameter's size not counted): one for the sums;
     ``"sample"`` adds each layer's gradients to them as they arrive, ``"batch"`` holds a second copy, its
     gradients. With ``offload`` the sums' copy is elsewhere; ``"sample"`` then needs one copy for a moment,
-    while its plan is checked on two samples. Parameters that no layer rule covers (see `PerSample`) cost
+    while its plan is checked on four samples. Parameters that no layer rule covers (see `PerSample`) cost
     two more copies of themselves.
 
     **bfloat16 and float16 parameters**: inputs must have the model's type, which decides how exact
@@ -72,43 +83,48 @@ def sensitivity(
     a batch mean, where signs cancel, 0.3 to 2 %, and tens of percent in tensors that nearly cancel. A
     gradient too small for float16 (6e-8) is lost.
 
-    Works in eval mode on the device of the model, whatever mode that was in, and leaves the model
-    as it was. Every sample weighs the same with ``"sample"``, whatever the last batch holds; with
-    ``"batch"`` every *batch* does.
+    Works in eval mode on the device of the model, whatever mode that was in and whatever the caller is in
+    (``no_grad``, inference mode, autocast), and leaves the model as it was. Every sample weighs the same with
+    ``"sample"``, whatever the last batch holds; with ``"batch"`` every *batch* does.
 
     Raises ``ValueError`` for empty data, a model without trainable parameters, a pattern without a
-    match, an unknown option, or an importance that is NaN or infinite.
+    match, an unknown option, an importance that is NaN or infinite, a batch or an output that could mean more
+    than one thing (`batches`), and, with ``"sample"``, a model whose logits are not a function of each sample
+    alone (`trust`); warns of ``per_sample.SlowWay`` where no layer rule applies (see `explain`).
     """
     kind = "sensitivity" if squared else "norm sensitivity"
-    how = (reduction, batch_size, method, parameters, offload, show_progress)
-    return _importance(model, data, None, kind, ESTIMATORS[kind], *how)
+    how = (reduction, batch_size, method, parameters, offload, forward, keep_noise, show_progress)
+    return _checked(model, data, None, kind, ESTIMATORS[kind], *how)
 
 
 def fisher(
     model: nn.Module,
     data: Data,
-    labels: Tensor | None = None,
+    labels: Tensor | Sequence[int] | None = None,
     *,
     reduction: str = "sample",
     batch_size: int | None = None,
     method: str = "auto",
     parameters: Filter | None = None,
     offload: str | torch.device | None = None,
+    forward: Forward | None = None,
+    keep_noise: bool = False,
     show_progress: bool = False,
 ) -> Importance:
     r"""SSD's importance: :math:`( \partial\, CE(f(x), y) / \partial\theta )^2`, with labels.
 
-    data, labels: inputs ``[N, ...]`` and class indices ``[N]``, or a loader of ``(inputs, labels)``
-    batches. Everything else as in `sensitivity`. The square of the gradient of the *observed*
-    label's loss makes this the empirical Fisher, not the true one (Kunstner et al. 2019).
+    data, labels: inputs ``[N, ...]`` and class indices ``[N]`` (tensor, array or list), or a loader of
+    ``(inputs, labels)`` or of dictionaries with ``"labels"``. Labels that are not one class a sample are
+    refused. Everything else as in `sensitivity`. The square of the gradient of the *observed* label's loss
+    makes this the empirical Fisher, not the true one (Kunstner et al. 2019).
     """
-    if labels is not None and not isinstance(data, Tensor):
+    if labels is not None and not is_whole(data):
         raise ValueError("a loader brings its own labels: leave `labels` out, or pass inputs as a tensor")
-    if isinstance(data, Tensor) and (labels is None or len(labels) != len(data)):
+    if isinstance(data, Tensor | np.ndarray) and (labels is None or len(labels) != len(data)):
         got = "none" if labels is None else len(labels)
         raise ValueError(f"the Fisher importance of {len(data)} inputs needs as many labels; got {got}")
-    how = (reduction, batch_size, method, parameters, offload, show_progress)
-    return _importance(model, data, labels, "fisher", ESTIMATORS["fisher"], *how)
+    how = (reduction, batch_size, method, parameters, offload, forward, keep_noise, show_progress)
+    return _checked(model, data, labels, "fisher", ESTIMATORS["fisher"], *how)
 
 
 def estimate(
@@ -124,6 +140,8 @@ def estimate(
     method: str = "auto",
     parameters: Filter | None = None,
     offload: str | torch.device | None = None,
+    forward: Forward | None = None,
+    keep_noise: bool = False,
     show_progress: bool = False,
 ) -> Importance:
     r"""An importance of your own, for any score s of the logits:
@@ -144,15 +162,15 @@ def estimate(
         raise ValueError(f"unknown accumulate {accumulate!r}; choose 'abs' or 'square'")
 
     with_labels = takes_labels(score)
-    if with_labels != (labels is not None) and isinstance(data, Tensor):
+    if with_labels != (labels is not None) and isinstance(data, Tensor | np.ndarray):
         wanted = "logits and labels" if with_labels else "logits alone"
         raise ValueError(f"score takes {wanted}, and labels are {'not ' if with_labels else ''}given")
 
     name = name_of(score) if name is None else name
     kind = f"{name} ({accumulate})"
     how = own(score, accumulate, with_labels)
-    options = (reduction, batch_size, method, parameters, offload, show_progress)
-    return _importance(model, data, labels, kind, how, *options)
+    options = (reduction, batch_size, method, parameters, offload, forward, keep_noise, show_progress)
+    return _checked(model, data, labels, kind, how, *options)
 
 
 def empty(
@@ -167,53 +185,7 @@ def empty(
     return Importance(sums, 0, 0, estimator, reduction)
 
 
-def check_options(reduction: str = "sample", batch_size: int | None = None) -> None:
-    """Raises ``ValueError`` for an unknown reduction or an impossible batch size."""
-    if reduction not in ("sample", "batch"):
-        raise ValueError(f"unknown reduction {reduction!r}; choose 'sample' or 'batch'")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-
-
-def _importance(
-    model, data, labels, estimator, scores, reduction, batch_size, method, parameters, offload, show
-) -> Importance:
-    check_options(reduction, batch_size)
-    if isinstance(data, Tensor):
-        if reduction == "batch" and batch_size is None:
-            raise ValueError("reduction='batch' depends on the batch size: give batch_size (64 as published)")
-        size = batch_size or 128
-        columns = [data] if labels is None else [data, labels]
-        data = list(zip(*(t.split(size) for t in columns), strict=True)) if len(data) else []
-    device = next(iter(chosen(model, parameters).values())).device
-    total_score, mean_score, kind, columns = scores
-    batches = (_tensors(batch, columns, device) for batch in progress(data, estimator, show))
-    count = samples = 0
-    with only(model, parameters) as trainable, differentiating(model):
-        batches = iter(batches)
-        first = next(batches, None)
-        if first is None or not len(first[0]):
-            raise ValueError("there are no samples: an empty set has no importance; pass at least one")
-        per_sample = PerSample(model, total_score, first, method) if reduction == "sample" else None
-        sums = {name: zeros(p, offload) for name, p in trainable.items()}
-        for batch in chain([first], batches):
-            if per_sample:
-                per_sample.add(batch, kind, sums)
-            else:
-                grads = gradients(mean_score(wide(model(batch[0])), *batch[1:]), list(trainable.values()))
-                for total in sums.values():
-                    g = grads.pop(0)  # freed before the next is transformed
-                    if g is not None:
-                        g = wide(g)
-                        total += (g.abs() if kind == "abs" else g * g).to(total.device)
-            count += len(batch[0]) if per_sample else 1
-            samples += len(batch[0])
-    check_finite(sums, estimator)
-    return Importance(sums, count, samples, estimator, reduction)
-
-
-def _tensors(batch, columns: int, device: torch.device) -> tuple[Tensor, ...]:
-    batch = (batch,) if isinstance(batch, Tensor) else tuple(batch)
-    if len(batch) < columns:
-        raise ValueError("the Fisher importance needs batches of (inputs, labels); got inputs only")
-    return tuple(t.to(device) for t in batch[:columns])
+def _checked(*how) -> Importance:
+    found = accumulate(*how)
+    check_finite(found.sums, found.estimator)
+    return found

@@ -16,15 +16,15 @@ def squared_norm(logits: Tensor) -> Tensor:
 
 def squared_norm_mean(logits: Tensor) -> Tensor:
     # Written as in the authors' README, so that float32 results agree bit for bit.
-    return torch.norm(logits, p="fro", dim=1).pow(2).mean()
+    return torch.norm(logits.flatten(1), p="fro", dim=1).pow(2).mean()
 
 
 def norm(logits: Tensor) -> Tensor:
-    return logits.norm(dim=1).sum()
+    return logits.flatten(1).norm(dim=1).sum()
 
 
 def norm_mean(logits: Tensor) -> Tensor:
-    return logits.norm(dim=1).mean()
+    return logits.flatten(1).norm(dim=1).mean()
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

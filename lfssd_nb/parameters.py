@@ -1,11 +1,13 @@
 """Which parameters an importance is about, and dampening may change: all trainable ones, or some."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from .precision import evaluating
 
@@ -63,6 +65,31 @@ def only(model: nn.Module, parameters: Filter | None = None) -> Iterator[dict[st
     finally:
         for p in frozen:
             p.requires_grad_(True)
+
+
+def copy_of(model: nn.Module) -> nn.Module:
+    """A deep copy, also of a model whose layers hold a tensor with a history (the weight that the old
+    ``weight_norm`` composes in every forward pass): of that the copy has the values."""
+    held = (t for module in model.modules() for t in vars(module).values() if isinstance(t, Tensor))
+    memo = {id(t): t.detach().clone() for t in held if not t.is_leaf}
+    return copy.deepcopy(model, memo)
+
+
+def call_with(model: nn.Module, theta: dict[str, Tensor], *args, **kwargs):
+    """``model(*args, **kwargs)`` with some parameters (by their names in ``model.named_parameters()``)
+    replaced.
+
+    As ``torch.func.functional_call``, which leaves a model with a module in two places (CoaT, ALBERT) without
+    its
+    parameters: it puts the replacement back at the second place. Here every place is named once.
+    """
+    by_id = {id(p): theta[name] for name, p in model.named_parameters() if name in theta}
+    places: dict[str, Tensor] = {}
+    for prefix, module in model.named_modules():  # each module once
+        for name, p in module._parameters.items():
+            if id(p) in by_id:
+                places[f"{prefix}.{name}".lstrip(".")] = by_id[id(p)]
+    return functional_call(model, places, args, kwargs, tie_weights=False)
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """Eval mode, and full float32 precision, for the length of a ``with`` block; sums in no less."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -32,16 +32,27 @@ def full_precision() -> Iterator[None]:
 
 @contextmanager
 def differentiating(model: nn.Module) -> Iterator[None]:
-    """Gradients in eval mode and full precision. cuDNN's recurrent layers have no backward pass in eval mode:
-    for a model with such layers PyTorch's own kernels take the place of cuDNN's."""
-    before = torch.backends.cudnn.enabled
+    """Gradients in eval mode and full precision, whatever the caller is in the middle of: ``no_grad``,
+    inference mode and autocast do not reach inside. cuDNN's recurrent layers have no backward pass in eval
+    mode: for a model with such layers PyTorch's own kernels take the place of cuDNN's. Attention goes the
+    ordinary way: its fast path knows no gradients."""
+    cudnn, fast = torch.backends.cudnn.enabled, torch.backends.mha.get_fastpath_enabled()
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
-    torch.backends.cudnn.enabled = before and not recurrent
+    kinds = {p.device.type for p in model.parameters()} | {"cpu"}
+    torch.backends.cudnn.enabled = cudnn and not recurrent
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with evaluating(model), full_precision(), torch.enable_grad():
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            for kind in kinds - {"meta"}:
+                stack.enter_context(torch.autocast(kind, enabled=False))
+            stack.enter_context(evaluating(model))
+            stack.enter_context(full_precision())
+            stack.enter_context(torch.enable_grad())
             yield
     finally:
-        torch.backends.cudnn.enabled = before
+        torch.backends.cudnn.enabled = cudnn
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:

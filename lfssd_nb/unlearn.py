@@ -24,7 +24,16 @@ from .parameters import Filter
 DEFAULT_SCALE = {"lfssd": (0.4, 0.23), "ssd": (0.65, 0.35)}
 ESTIMATORS = {"lfssd": "sensitivity", "ssd": "fisher"}
 METHODS = tuple(ESTIMATORS)
-_SHARED = {"reduction", "batch_size", "method", "parameters", "offload", "show_progress"}
+_SHARED = {
+    "reduction",
+    "batch_size",
+    "method",
+    "parameters",
+    "offload",
+    "forward",
+    "keep_noise",
+    "show_progress",
+}
 OPTIONS = {"lfssd": _SHARED | {"squared"}, "ssd": _SHARED}
 NO_SCALE = "batch-mean importance has no scale-free alpha: give alpha (published: 3.5 to 50)"
 

@@ -4,7 +4,6 @@ A model from which the class is gone learns it as slowly as a gold model does; w
 the output was cut, it returns at once. Compare with a gold model, never with zero.
 """
 
-import copy
 import math
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset
 from ..data.scenarios import Scenario, check
+from ..parameters import copy_of
 from ..precision import differentiating
 from .how_accurate import accuracy
 
@@ -40,7 +40,7 @@ def relearn_curve(
     """
     if not len(x_few) or not len(x_test):
         raise ValueError(f"relearning needs images, got {len(x_few)} to learn from, {len(x_test)} to test on")
-    model = copy.deepcopy(model).eval().requires_grad_(True)
+    model = copy_of(model).eval().requires_grad_(True)
     optimizer = torch.optim.SGD(model.parameters(), lr)
     curve = [accuracy(model, x_test, y_test)]
     for _ in range(steps):

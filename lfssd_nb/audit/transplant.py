@@ -5,12 +5,13 @@ again. Dampening leaves the running statistics as they were, and batch norm divi
 ones, a channel whose incoming weights were all scaled by one factor comes out as before.
 """
 
-import copy
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..parameters import copy_of
 
 
 def norm_parameters(model: nn.Module) -> set[str]:
@@ -26,7 +27,7 @@ def graft(original: nn.Module, changed: nn.Module, names: Iterable[str] | Callab
 
     Raises ``ValueError`` for a name that is no parameter, and for models of different shapes.
     """
-    result, source = copy.deepcopy(original), dict(changed.named_parameters())
+    result, source = copy_of(original), dict(changed.named_parameters())
     target = dict(result.named_parameters())
     chosen = [name for name in target if names(name)] if callable(names) else list(names)
     for name in chosen:
@@ -43,7 +44,7 @@ def refresh_norm_statistics(model: nn.Module, x: Tensor) -> nn.Module:
     No parameter moves; dropout stays off. Raises ``ValueError`` for fewer than two samples or a model
     without running statistics.
     """
-    result = copy.deepcopy(model).eval()
+    result = copy_of(model).eval()
     norms = [m for m in result.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if len(x) < 2 or not norms:
         raise ValueError(f"statistics need two samples and a batch norm; got {len(x)} and {len(norms)}")

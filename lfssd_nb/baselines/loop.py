@@ -1,12 +1,12 @@
 """The one training loop of all methods that take gradient steps."""
 
-import copy
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from ..data.augment import Augmentation, augment
+from ..parameters import copy_of
 
 OPTIMIZERS = {
     "sgd": lambda p, lr: torch.optim.SGD(p, lr, momentum=0.9),
@@ -70,7 +70,7 @@ def cycle(x: Tensor, n: int, seed: int) -> Tensor:
 
 def student(model: nn.Module) -> nn.Module:
     """A copy to be trained; the model itself is left alone."""
-    return copy.deepcopy(model)
+    return copy_of(model)
 
 
 def copy_in_eval(model: nn.Module) -> nn.Module:

@@ -2,8 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev, vmap
+from torch.func import jacrev, vmap
 
+from ..parameters import call_with
 from .loop import student
 from .registry import method
 from .task import Task
@@ -24,7 +25,7 @@ def jacobian(model: nn.Module, x: Tensor) -> Tensor:
         )
 
     def one(theta, sample):
-        return functional_call(net, theta, (sample[None],))[0]
+        return call_with(net, theta, sample[None])[0]
 
     parts = vmap(jacrev(one), (None, 0))(theta, _double(x))
     return torch.cat([part.flatten(2) for part in parts.values()], 2).flatten(0, 1)

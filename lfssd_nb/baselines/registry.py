@@ -1,6 +1,5 @@
 """One table of methods, one signature: ``METHODS[name](model, task, **settings)`` returns a new model."""
 
-import copy
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from torch import nn
 
 from ..data.dataset import Dataset
 from ..data.scenarios import KINDS, Scenario
+from ..parameters import copy_of
 from ..system.named import built_in, check_free
 from .task import NEEDS, Task
 
@@ -41,7 +41,7 @@ class Method:
                 f"{self.name} adds noise to its inputs, and these are tokens ({task.forget_x.dtype}): choose "
                 "another method for them"
             )
-        given = model if built_in(self.run) else copy.deepcopy(model)  # the original stays what it is
+        given = model if built_in(self.run) else copy_of(model)  # the original stays what it is
         new = self.run(given, task.only(self.needs, self.name), **(self.defaults | settings))
         if not isinstance(new, nn.Module):
             raise ValueError(f"{self.name} must return the new model, got {type(new).__name__}")

@@ -6,15 +6,15 @@ with a few elementwise operations. The rule is that of `dampening`, by the same 
 weights agree with those of `dampen` bit for bit.
 """
 
-import copy
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 
 from ..dampening import check_importances, check_settings, factor, selected
 from ..importance_sums import Importance
+from ..parameters import call_with, copy_of
 from ..precision import wide
 
 Alpha = float | dict[str, float]
@@ -47,7 +47,7 @@ class Dial:
                 raise ValueError(f"there is no importance of {name!r}; choose from {', '.join(i_f)}")
         if not self.names:
             raise ValueError("only=[] leaves no parameter to dampen: name at least one, or pass None")
-        self.model = copy.deepcopy(model).eval()
+        self.model = copy_of(model).eval()
         mine = dict(self.model.named_parameters())
         self.theta = _flat([mine[name].detach() for name in self.names])
         self.forget, self.full = (
@@ -113,7 +113,7 @@ class Dial:
         stacked = self.views(flat)
 
         def one(weights: dict[str, Tensor], part: Tensor) -> Tensor:
-            return functional_call(self.model, weights, (part,))
+            return call_with(self.model, weights, part)
 
         many = vmap(one, (0, None))
         return torch.cat([many(stacked, part) for part in x.split(batch_size)], 1)

@@ -261,11 +261,15 @@ def test_rules_cover_the_networks_of_the_series(case):
     assert per_sample.PerSample(model, importance_scores.squared_norm, (x,)).rest == []
 
 
-def test_rules_leave_alone_what_they_do_not_know():
+def test_rules_cover_odd_modules_and_leave_alone_what_they_do_not_know():
+    """What was left to the general way before there were rules for it, and what still is."""
     torch.manual_seed(0)
     plan = per_sample.PerSample(warmed(Odd().double()), importance_scores.squared_norm, (odd_inputs(Odd),))
-    assert {"scale", "group_norm.weight", "twice.weight", "tied.weight"} <= set(plan.rest)
-    assert not {"first.weight", "grouped.weight", "norm.weight", "head.bias"} & set(plan.rest)
+    assert plan.rest == []
+    plan = per_sample.PerSample(
+        Branching().double(), importance_scores.squared_norm, (odd_inputs(Branching),)
+    )
+    assert {"scale", "a.weight", "b.weight"} <= set(plan.rest)
 
 
 def test_a_parameter_that_the_first_samples_do_not_move_is_not_forgotten():
