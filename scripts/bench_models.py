@@ -204,7 +204,9 @@ def measured(name: str, repeats: int, others: bool) -> dict:
         }
         spent = seconds(jobs, repeats)
         if others:
-            spent |= seconds({k: lambda f=f: f(logits, batch) for k, f in OTHERS.items()}, 1)
+            for tool, run in OTHERS.items():  # each on a model of its own: they leave hooks behind
+                own = case(name)
+                spent |= seconds({tool: lambda run=run, own=own: run(*own)}, 1)
     unit = spent["bare"]
     row = {"bare, ms": round(1000 * unit, 1)} | {
         k: round(v / unit, 2) for k, v in spent.items() if k != "bare"
