@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from .batches import Batch
 from .logits import Logits
 from .per_sample.guard import Guard
+from .per_sample.trust import has_batch_norm
 from .precision import wide
 from .without_rules import gradients
 
@@ -21,12 +21,11 @@ class BatchMean:
         self, logits: Logits, score: Callable[..., Tensor], parameters: dict[str, Tensor], guard: Guard
     ):
         self.logits, self.score, self.parameters, self.guard = logits, score, parameters, guard
-        self.norms = any(isinstance(layer, _BatchNorm) for layer in logits.modules())
+        self.norms = has_batch_norm(logits)
         self.tried = False
 
     def add(self, batch: Batch, kind: str, sums: dict[str, Tensor]) -> None:
-        # PyTorch's batch norm has a wrong gradient for a single row on a CPU; the mean of two equal rows is
-        # it
+        # the mean of two equal rows is that of one
         batch = batch.twice() if self.norms and len(batch) == 1 else batch
         grads = self._gradients(batch)
         if None in grads and not self.tried:
@@ -39,11 +38,8 @@ class BatchMean:
                 total += (g.abs() if kind == "abs" else g * g).to(total.device)
 
     def _gradients(self, batch: Batch) -> list[Tensor | None]:
-        self.guard.ready()
-        total = self.score(wide(self.logits(batch.inputs)), *batch.targets)
-        grads = gradients(total, list(self.parameters.values()))
-        self.guard.put_back()
-        return grads
+        logits = self.guard.around(lambda: self.logits(batch.inputs))
+        return gradients(self.score(wide(logits), *batch.targets), list(self.parameters.values()))
 
     def _without_caches(self, batch: Batch, grads: list) -> list:
         """A parameter without a gradient may have been read once and kept by its layer."""

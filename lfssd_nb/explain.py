@@ -4,7 +4,6 @@ import time
 import warnings
 
 import pandas as pd
-import torch
 from torch import nn
 
 from .batches import read, split_data
@@ -16,7 +15,7 @@ from .per_sample import PerSample, SlowWay
 from .per_sample.guard import untouched
 from .per_sample.trust import check_parameters
 from .precision import differentiating
-from .without_rules import zeros
+from .without_rules import gradients, zeros
 
 
 def explain(
@@ -49,11 +48,8 @@ def explain(
         sums = {name: zeros(p) for name, p in trainable.items()}
 
         def bare() -> None:
-            guard.ready()
-            total = logits(batch.inputs).square().sum()
-            if total.requires_grad:
-                torch.autograd.grad(total, list(trainable.values()), allow_unused=True)
-            guard.put_back()
+            total = guard.around(lambda: logits(batch.inputs)).square().sum()
+            gradients(total, list(trainable.values()))
 
         pass_, whole = _seconds(bare), _seconds(lambda: plan.add(batch, "abs", sums))
         slow = _seconds(lambda: plan.add_rest(batch, Reduction("abs"), sums)) if plan.rest else 0.0

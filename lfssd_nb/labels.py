@@ -11,10 +11,7 @@ from .per_sample.guard import Guard
 @torch.no_grad()
 def classes_of(logits: Logits, batch: Batch, guard: Guard) -> tuple[int, ...]:
     """The shape of one sample's logits."""
-    guard.ready()
-    shape = logits(batch.rows([0, 0]).inputs).shape[1:]
-    guard.put_back()
-    return tuple(shape)
+    return tuple(guard.around(lambda: logits(batch.rows([0, 0]).inputs)).shape[1:])
 
 
 def labelled(batch: Batch, classes: tuple[int, ...] | None) -> Batch:

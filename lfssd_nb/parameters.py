@@ -80,8 +80,7 @@ def call_with(model: nn.Module, theta: dict[str, Tensor], *args, **kwargs):
     replaced.
 
     As ``torch.func.functional_call``, which leaves a model with a module in two places (CoaT, ALBERT) without
-    its
-    parameters: it puts the replacement back at the second place. Here every place is named once.
+    its parameters: it puts the replacement back at the second place. Here every place is named once.
     """
     by_id = {id(p): theta[name] for name, p in model.named_parameters() if name in theta}
     places: dict[str, Tensor] = {}

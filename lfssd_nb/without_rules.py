@@ -1,8 +1,7 @@
 """Per-sample gradients the general way: ``vmap(grad)``, or one sample after the other.
 
 It takes any model, and costs what the layer rules save. Which of the two is faster depends on the model (a
-large
-embedding: the loop; many small layers: vmap), and is tried out on the first samples.
+large embedding: the loop; many small layers: vmap), and is tried out on the first samples.
 """
 
 import time

@@ -5,11 +5,13 @@ composed anew at every call). A pass that differentiates would find a stale one,
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from torch import Tensor, nn
 
+T = TypeVar("T")
 OWN = {"_parameters", "_buffers", "_modules"}
 Note = tuple[nn.Module, dict, dict]  # a layer, its attributes, copies of the collections among them
 
@@ -39,6 +41,15 @@ class Guard:
         ]
         if self.changing is None and not self.empty:
             self.changing = changed  # from the first pass on it is known which layers do
+
+    def around(self, run: Callable[[], T]) -> T:
+        """What ``run()`` returns, a forward pass: caches that are to be read anew are empty before it, and
+        what layers have noted down is forgotten after it."""
+        self.ready()
+        try:
+            return run()
+        finally:
+            self.put_back()
 
     def everything_back(self) -> None:
         self.keep_caches()

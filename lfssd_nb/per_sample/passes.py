@@ -55,12 +55,12 @@ class Passes:
         self.cover(why)
 
     def forward(self, batch: Batch) -> Tensor:
-        return self._left_alone(lambda: self.logits(batch.inputs))
+        return self.guard.around(lambda: self.logits(batch.inputs))
 
     def total(self, theta: dict[str, Tensor], batch: Batch) -> Tensor:
         """The summed score with some parameters replaced."""
         theta = {f"model.{name}": p for name, p in theta.items()}
-        logits = self._left_alone(lambda: call_with(self.logits, theta, batch.inputs))
+        logits = self.guard.around(lambda: call_with(self.logits, theta, batch.inputs))
         return self.score(wide(logits), *batch.targets)
 
     def watched(self, batch: Batch, *planned) -> tuple[Tensor, Watch]:
@@ -78,13 +78,6 @@ class Passes:
             if watch.uses[key] != self.counts[key]:
                 raise RuntimeError(watch.unlike(key, f"is used {watch.uses[key]} times"))
         watch.backward(self.score(wide(logits), *batch.targets))
-
-    def _left_alone(self, run: Callable[[], Tensor]) -> Tensor:
-        self.guard.ready()
-        try:
-            return run()
-        finally:
-            self.guard.put_back()
 
     @contextlib.contextmanager
     def _frozen(self) -> Iterator[None]:

@@ -91,25 +91,24 @@ class Pullback:
         the direction (1, 1, ...) is 0 or 1 everywhere and the values agree.
         """
         p = self.parameters[name]
-        if p.numel() > 2**24 or not e.requires_grad:
+        exact = p.dtype in (torch.float32, torch.float64) and p.numel() <= 2**24
+        if not exact or not e.requires_grad:
             return None
         try:
             cotangent = torch.zeros_like(e, requires_grad=True)
             (back,) = torch.autograd.grad(e, p, cotangent, create_graph=True, allow_unused=True)
             if back is None or not back.requires_grad:
                 return None
-            exact = p.dtype in (torch.float32, torch.float64)
 
             def forward(direction: Tensor) -> Tensor:
                 direction = direction.to(p.dtype).view_as(p)
                 return torch.autograd.grad(back, cotangent, direction, retain_graph=True)[0].detach()
 
-            ones, numbers = forward(torch.ones(p.numel(), device=p.device)), None
-            numbers = forward(torch.arange(p.numel(), device=p.device)) if exact else None
+            ones, numbers = (forward(each(p.numel(), device=p.device)) for each in (torch.ones, torch.arange))
         except RuntimeError:  # cannot be differentiated twice
             return None
         used = ones == 1
-        if numbers is None or not bool((used | (ones == 0)).all()):
+        if not bool((used | (ones == 0)).all()):
             return None
         places = torch.where(used, numbers.round(), -1).long().flatten()
         same = bool((p.detach().flatten()[places.clamp(min=0)] == e.detach().flatten())[used.flatten()].all())

@@ -11,7 +11,6 @@ import warnings
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..batches import Batch
 from ..layer_rules import Reduction
@@ -21,7 +20,7 @@ from ..without_rules import General, zeros
 from . import plan
 from .guard import Guard
 from .passes import Passes, Score
-from .trust import check_layers, check_samples
+from .trust import check_layers, check_samples, has_batch_norm
 
 
 class SlowWay(UserWarning):
@@ -55,8 +54,8 @@ class PerSample:
         few = plan.few_of(first)
         expected = self._trust(first, few)
         score(wide(expected), *few.targets)  # what it raises is the caller's own
-        norms = any(isinstance(layer, _BatchNorm) for layer in passes.model.modules())
-        self.general = General(passes.total, method, norms or not self._single_rows_work(few, expected))
+        twice = has_batch_norm(passes.model) or not self._single_rows_work(few, expected)
+        self.general = General(passes.total, method, twice)
         self.noise: dict[str, Tensor] = {}
         self.method, self.plans, self.warned = method, {}, False
         self._plan_for(first, few, expected)

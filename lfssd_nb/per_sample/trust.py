@@ -18,6 +18,12 @@ from .guard import Guard
 INSTEAD = "per-sample importance is undefined; use reduction='batch'"
 
 
+def has_batch_norm(model: nn.Module) -> bool:
+    """For a single row on a CPU PyTorch's batch norm has wrong gradients (of a transposed output): such
+    models are given two."""
+    return any(isinstance(layer, _BatchNorm) for layer in model.modules())
+
+
 def check_layers(model: nn.Module) -> None:
     """Raises ``ValueError`` for layers that are known to mix samples or to change when they are used."""
     for name, layer in model.named_modules():

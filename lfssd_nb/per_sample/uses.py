@@ -117,12 +117,12 @@ class Watch(TorchFunctionMode):
             return self.mark_expression(func(*args, **kwargs), names)
         if not torch.is_grad_enabled() or name == "__get__":
             return self.mark_sample(func(*args, **kwargs))
-        return self._use(func, args, kwargs, own, names)
+        return self._use(func, args, kwargs, tensors, own, names)
 
-    def _use(self, func, args, kwargs, own, names):
+    def _use(self, func, args, kwargs, tensors, own, names):
         key = (*sorted(names), getattr(func, "__name__", str(func)))
         use = Use(self, key)
-        moved = scattered(self, func, args, list(tensors_in((*args, *kwargs.values()))))
+        moved = scattered(self, func, args, tensors)
         for way in (REWRITTEN.get(func), body_of(func) if func not in RULES else None):
             if way is not None:
                 first = (use, func) if func in REWRITTEN and way is REWRITTEN[func] else ()
