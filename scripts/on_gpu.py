@@ -65,16 +65,16 @@ RECIPES = {  # tried on CIFAR-100
 
 
 def jobs_of(lease: Lease, network: str = "resnet18") -> list[Job]:
-    """The stages at the paper profile, two training seeds (each the other's gold to compare with); the ViT
+    """The stages at the paper profile, three training seeds (each compared with the others' gold); the ViT
     from scratch."""
     scratch = PROFILES["paper"].recipes["*", "scratch"]
-    scale = replace(PROFILES["paper"], seeds=(0, 1), baseline_seeds=1, vit="small")
+    scale = replace(PROFILES["paper"], seeds=(0, 1, 2), baseline_seeds=1, vit="small")
     scale = replace(scale, recipes=scale.recipes | {("*", "vit"): scratch, ("cifar20", "vit"): scratch})
     if lease.rehearsal:
         tiny = {key: replace(value, epochs=1, batch_size=32) for key, value in scale.recipes.items()}
         one = {f"{name}-{net}": 1 for name in ROUNDS for net in ("resnet18", "vit")}
         scale = replace(scale, width=16, vit="tiny", images=200, n_random=5, recipes=tiny, n_targets=one)
-        scale = replace(scale, baselines=("finetune", "class_mask", "random_weights"))
+        scale = replace(scale, seeds=(0, 1), baselines=("finetune", "class_mask", "random_weights"))
     known = {stage.name: stage for stage in (*STAGES, *EXTRA)}
     wanted = [replace(known[f"{name}-resnet18"], network=network) for name in lease.stages]
     return [Job(known.get(each.name, each), scale, lease.device, lease.compiled) for each in wanted]
@@ -86,6 +86,7 @@ def jobs_of(lease: Lease, network: str = "resnet18") -> list[Job]:
 def checks(lease: Lease) -> None:
     tests = [
         "tests/whole/test_gpu.py",
+        "tests/method/test_gpu_any_module.py",
         "tests/method/test_large_models.py::test_offloading_leaves_one_copy_on_a_gpu",
     ]
 

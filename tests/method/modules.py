@@ -86,6 +86,22 @@ class Experts(nn.Module):
         return out
 
 
+class Last(nn.Module):
+    """A recurrent layer; logits of the mean of its steps and of its last state."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, directions = layer, 2 if layer.bidirectional else 1
+        self.head = nn.Linear(4 * directions * (1 + layer.num_layers), 3)
+
+    def forward(self, x):  # [N, steps, entries], whatever the layer takes
+        first = self.layer.batch_first
+        out, state = self.layer(x if first else x.transpose(0, 1))
+        last = state[0] if isinstance(state, tuple) else state
+        mean = out.mean(1 if first else 0)
+        return self.head(torch.cat([mean, last.transpose(0, 1).flatten(1)], 1))
+
+
 class Stubborn(nn.Module):
     """Keeps its batch norm in training mode, whatever `eval` says."""
 

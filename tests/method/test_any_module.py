@@ -13,6 +13,7 @@ from modules import (
     Experts,
     Frames,
     Function,
+    Last,
     P,
     Stubborn,
     Swinging,
@@ -128,18 +129,7 @@ def test_convolutions(name):
 
 @pytest.mark.parametrize("name", recurrent())
 def test_recurrent_layers(name):
-    layer = seeded(lambda: recurrent()[name])
-    first = layer.batch_first
-
-    def forward(self, x):
-        out, state = self.layer(x if first else x.transpose(0, 1))
-        last = state[0] if isinstance(state, tuple) else state
-        out = out if first else out.transpose(0, 1)
-        return self.head(torch.cat([out.mean(1), last.transpose(0, 1).flatten(1)], 1))
-
-    directions = 2 if layer.bidirectional else 1
-    model = Function(forward, layer=layer, head=nn.Linear(4 * directions * (1 + layer.num_layers), 3))
-    agrees(model, randn(N, 6, 5))
+    agrees(Last(seeded(lambda: recurrent()[name])), randn(N, 6, 5))
 
 
 @pytest.mark.parametrize("cell", [nn.RNNCell, nn.GRUCell, nn.LSTMCell])
