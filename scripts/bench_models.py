@@ -6,19 +6,21 @@
 * batch mean, per sample: this package's `BatchMean` and `PerSample`; its plan, made once a call, has its own
   column;
 * vmap(grad): ``torch.func``, the absolute per-sample gradients added up;
-* Opacus and BackPACK do the same where they are installed (``pip install opacus backpack-for-pytorch``; they
-are
-  no requirement) and take the model.
+* Opacus and BackPACK do the same, and supreme-unlearning's LFSSD its batch mean and, with batches of one, the
+  same, where they are installed (``pip install opacus backpack-for-pytorch``, ``supreme-unlearning`` with
+  ``wandb lightning``; they are no requirement) and take the model.
 
 Memory: peak resident memory of a fresh process over its level before (Linux), for `PerSample` and for the
 bare pass, which holds activations and one copy of gradients; beside the size of the parameters.
 """
 
 import argparse
+import logging
 import multiprocessing
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 import torch
@@ -143,7 +145,7 @@ def by_vmap(logits: Logits, batch: Batch) -> None:
 def by_opacus(logits: Logits, batch: Batch) -> None:
     from opacus import GradSampleModule
 
-    wrapped = GradSampleModule(logits.model, loss_reduction="sum")
+    wrapped = GradSampleModule(logits.model, loss_reduction="sum").train()  # in eval mode it keeps nothing
     try:
         logits_of = (
             wrapped(batch.inputs) if isinstance(batch.inputs, Tensor) else wrapped(**batch.inputs).logits
@@ -168,7 +170,23 @@ def by_backpack(logits: Logits, batch: Batch) -> None:
         p.grad_batch.abs().sum(0)
 
 
-OTHERS = {"vmap(grad)": by_vmap, "Opacus": by_opacus, "BackPACK": by_backpack}
+def by_supreme(logits: Logits, batch: Batch, size: int = 1) -> None:
+    """supreme-unlearning's LFSSD, whose importances are means of batches; batches of one are per sample."""
+    from lightning.fabric import Fabric
+    from supreme.methods.unlearning_methods.lfssd import ParameterPerturber
+
+    rates = ("lower_bound", "exponent", "magnitude_diff", "min_layer", "max_layer")
+    rates += ("forget_threshold", "dampening_constant", "selection_weighting")
+    opt = torch.optim.SGD(logits.parameters(), lr=0.1)
+    theirs = ParameterPerturber(Fabric(accelerator="cpu"), logits, opt, dict.fromkeys(rates, 1))
+    parts = [batch.rows(slice(k, k + size)).inputs for k in range(0, len(batch), size)]
+    theirs.calc_importance([(x, None, None) for x in parts])
+
+
+OTHERS = {
+    "vmap(grad)": by_vmap, "Opacus": by_opacus, "BackPACK": by_backpack,
+    "supreme, batch mean": partial(by_supreme, size=N), "supreme, per sample": by_supreme,
+}  # fmt: skip
 
 
 def seconds(jobs: dict[str, Callable], repeats: int) -> dict[str, float]:
@@ -240,6 +258,7 @@ def main() -> None:
     parser.add_argument("--without", action="store_true", help="neither vmap nor other packages")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
+    logging.getLogger("lightning").setLevel(logging.ERROR)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {N} samples")
     rows, spawn = {}, multiprocessing.get_context("spawn")
     for name in (name for name in CASES if any(part in name for part in args.only)):

@@ -28,10 +28,9 @@ def _affine(use, normed, weight, bias):
 def batch_norm(use, func, input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn):
     if not use.sampled(input) or training or running_mean is None or use.dim != 0:
         return NotImplemented  # of one batch's statistics: it mixes the samples
-    a = use.keep(input)
+    a, shape = use.keep(input), (-1, *(1,) * (input.ndim - 2))
 
     def normed() -> Tensor:
-        shape = (-1, *(1,) * (input.ndim - 2))
         scale = (wide(running_var) + eps).rsqrt()
         return (a() - wide(running_mean).view(shape)).mul_(scale.view(shape))
 
@@ -87,8 +86,10 @@ def layer_norm(use, func, input, normalized_shape, weight=None, bias=None, eps=1
 
 
 def rms_norm(use, func, input, normalized_shape, weight=None, eps=None):
+    small = torch.finfo(input.dtype).eps if eps is None else eps
+
     def normalise(a: Tensor) -> Tensor:
-        return torch.rms_norm(a, normalized_shape, None, torch.finfo(input.dtype).eps if eps is None else eps)
+        return torch.rms_norm(a, normalized_shape, None, small)
 
     return _over_features(use, func, input, normalized_shape, weight, None, (eps,), normalise)
 

@@ -32,6 +32,7 @@ class Use:
         self.watch, self.key = watch, key
         layout = watch.layouts.get(key, Layout(0))
         self.dim, self.minor, self.places, self.merged = layout.dim, layout.minor, layout.places, False
+        self.kept: list[Tensor] = []  # until the gradient has arrived
 
     def sampled(self, t) -> bool:
         return self.watch.sampled(t)
@@ -64,9 +65,12 @@ class Use:
 
     def keep(self, t: Tensor, dim: int | None = None, split: bool = True) -> Callable[[], Tensor]:
         """``t``, split, for when the gradient arrives; a ``RuntimeError`` then if it was overwritten."""
-        kept, version = t.detach(), t._version
+        version, at = t._version, len(self.kept)
+        if self.watch.listening:
+            self.kept.append(t.detach())
 
         def later() -> Tensor:
+            kept = self.kept[at]
             if kept._version != version:
                 raise RuntimeError(self.watch.unlike(self.key, "has its input overwritten in place"))
             return wide(self.split(kept, dim) if split else kept)
@@ -86,6 +90,7 @@ class Use:
             for e, make in gradients(self.split(wide(b))):
                 if isinstance(e, Tensor) and self.own(e):
                     self.watch.arrived(e, make())
+            self.kept.clear()  # the graph, and with it this hook, outlives the backward pass
 
         out.register_hook(arrived)
         return out

@@ -25,8 +25,8 @@ class Passes:
     """``score`` of ``logits`` and its gradients; which parameters the rules cover, and what they know.
 
     ``theta``: the trainable parameters by name; ``covered`` of them and the ``rest``, ``why`` each;
-    ``layouts``: where the samples are in each use; ``counts``: how often it comes. All of it is for
-    inputs of one shape.
+    ``layouts``: where the samples are in each use; ``counts``: how often it comes; ``entries``: how many
+    numbers all uses give for a sample. All of it is for inputs of one shape.
     """
 
     def __init__(self, logits: Logits, score: Score, guard: Guard):
@@ -39,6 +39,7 @@ class Passes:
         self.pullback = Pullback(self.theta)
         self.layouts: dict[Key, Layout] = {}
         self.counts: dict[Key, int] = {}
+        self.entries = 0
         self.cover({})
 
     def cover(self, why: dict[str, str]) -> None:
@@ -48,10 +49,10 @@ class Passes:
 
     def state(self) -> tuple:
         """What `use` takes up again."""
-        return self.why, self.layouts, self.counts
+        return self.why, self.layouts, self.counts, self.entries
 
     def use(self, state: tuple) -> None:
-        why, self.layouts, self.counts = state
+        why, self.layouts, self.counts, self.entries = state
         self.cover(why)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -70,6 +71,14 @@ class Passes:
             inputs = batch.map(lambda t: watch.mark_sample(t.view_as(t)))
             with watch:
                 return self.forward(inputs), watch
+
+    def parts(self, batch: Batch) -> list[Batch]:
+        """The batch, or its halves where it is large: what the rules keep and copy then fits into the memory
+        that the activations of the whole would take."""
+        half = (len(batch) + 1) // 2
+        if len(batch) < 16 or len(batch) * self.entries < 32 * self.budget:
+            return [batch]
+        return [batch.rows(slice(half)), batch.rows(slice(half, None))]
 
     def by_rules(self, batch: Batch, reduce: Reduction, take: Callable) -> None:
         """One forward and one backward pass; ``take`` receives each parameter's sum as it is complete."""

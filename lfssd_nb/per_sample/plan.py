@@ -7,6 +7,7 @@ is not covered goes the general way, and it is said why.
 
 import contextlib
 import dataclasses
+import math
 
 import torch
 from torch import Tensor
@@ -116,6 +117,9 @@ def _look(passes: Passes, few: Batch) -> tuple[dict[str, str], set[str]]:
     small, large = (passes.watched(few.rows(slice(0, n)))[1] for n in (PLANNED - 1, PLANNED))
     why = small.unknown | large.unknown
     passes.layouts, passes.counts = {}, large.uses
+    passes.entries = (
+        sum(math.prod(shape) for shapes in large.recorded.values() for shape in shapes) // PLANNED
+    )
     touched = {name for watch in (small, large) for key in watch.uses for name in key[:-1]} | why.keys()
     for key in small.recorded.keys() | large.recorded.keys():
         layout = _layout(small.recorded.get(key, []), large.recorded.get(key, []))

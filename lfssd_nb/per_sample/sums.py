@@ -94,7 +94,8 @@ class PerSample:
             self._trust(batch, plan.few_of(batch))
         self._plan_for(batch)
         if self.passes.covered:
-            self.passes.by_rules(batch.twice() if half else batch, reduce, take)
+            for part in self.passes.parts(batch.twice() if half else batch):
+                self.passes.by_rules(part, reduce, take)
         self.add_rest(batch, reduce, sums)
 
     def add_rest(self, batch: Batch, reduce: Reduction, sums: dict[str, Tensor]) -> None:
