@@ -31,6 +31,15 @@ class Importance:
     estimator: str
     reduction: str
 
+    def __post_init__(self):
+        whole = all(type(n) is int and n > 0 for n in (self.count, self.samples))
+        if not whole or self.count > self.samples or self.reduction not in ("sample", "batch"):
+            raise ValueError(
+                f"an importance of count={self.count!r} and samples={self.samples!r} by "
+                f"{self.reduction!r}: count samples ('sample') or batches ('batch'), whole numbers from 1 "
+                "up, and no more batches than samples"
+            )
+
     @property
     def mean(self) -> dict[str, Tensor]:
         """The importance I: sums divided by count. A full copy; `of` makes that of one parameter."""
@@ -69,7 +78,10 @@ class Importance:
         sums, about = files.load(path, device)
         if about.keys() != {"count", "samples", "estimator", "reduction"}:
             raise files.CorruptFile(f"{path} holds no importance; save one with Importance.save")
-        return Importance(sums, **about)
+        try:
+            return Importance(sums, **about)
+        except ValueError as error:
+            raise files.CorruptFile(f"{path} holds no importance ({error})") from error
 
 
 def check_same_parameters(mine: dict[str, Tensor], theirs: dict[str, Tensor], what: str) -> None:

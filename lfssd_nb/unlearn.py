@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
+import torch
 from torch import nn
 
 from .dampening import check_settings, dampen
@@ -96,7 +97,8 @@ def lfssd(
     r"""Loss-Free Selective Synaptic Dampening (2402.19308): no labels, no loss, no retraining.
 
     forget, full: inputs of D_f and of *all* of D, D_f included (tensor, or loader of batches), or
-    their `Importance`. options: those of `sensitivity` (``reduction``, ``batch_size``, ...).
+    their `Importance`. options: those of `sensitivity` (``reduction``, ``batch_size``, ...); none, where both
+    importances are given and nothing is left to compute.
     alpha: by default that of `default_alpha`, the scale-free setting for per-sample importance.
     Batch-mean importance has no scale of its own, and alpha must be given.
     parameters: names, patterns (``"layer4.*"``, ``"*lora_*"``) or a predicate, see `parameters.chosen`:
@@ -106,7 +108,8 @@ def lfssd(
     which the result keeps, and the new model; three copies in all, and one on the model's device with
     ``offload="cpu"``. `sensitivity` and `dampen` say what else there is.
 
-    Returns a new model; raises what `sensitivity` and `dampen` raise.
+    Returns a new model; warns when no weight changed; raises what `sensitivity` and `dampen` raise, and
+    ``ValueError`` for an unknown option and for a D_f that is all of D.
     """
     for given in (forget, full):
         if isinstance(given, tuple):
@@ -115,7 +118,7 @@ def lfssd(
     def estimate(s):
         return sensitivity(model, s, parameters=parameters, **options)
 
-    return _unlearn("lfssd", model, forget, full, alpha, lam, estimate, parameters)
+    return _unlearn("lfssd", model, forget, full, alpha, lam, estimate, parameters, options)
 
 
 def ssd(
@@ -137,7 +140,7 @@ def ssd(
     def estimate(s):
         return fisher(model, *(s if isinstance(s, tuple) else (s,)), parameters=parameters, **options)
 
-    return _unlearn("ssd", model, forget, full, alpha, lam, estimate, parameters)
+    return _unlearn("ssd", model, forget, full, alpha, lam, estimate, parameters, options)
 
 
 def check(method: str, alpha: float | None = None, lam: float = 1.0, **options) -> None:
@@ -153,12 +156,24 @@ def check(method: str, alpha: float | None = None, lam: float = 1.0, **options) 
         raise ValueError(NO_SCALE)
 
 
-def _unlearn(method: str, model, forget, full, alpha, lam, estimate: Callable, parameters) -> Unlearned:
-    check_settings(alpha, lam)  # before the importances are paid for
+def _unlearn(
+    method: str, model, forget, full, alpha, lam, estimate: Callable, parameters, options: dict
+) -> Unlearned:
+    check(method, alpha, lam, **options)  # before the importances are paid for
+    if options and isinstance(forget, Importance) and isinstance(full, Importance):
+        raise ValueError(
+            f"both importances are ready, so {', '.join(sorted(options))} can have no effect: leave it out, "
+            "or pass inputs"
+        )
     i_f, i_d = (s if isinstance(s, Importance) else estimate(s) for s in (forget, full))
     for given in (i_f, i_d):
         if given.estimator != ESTIMATORS[method]:
             raise ValueError(f"{method} needs {ESTIMATORS[method]} importances, got {given.estimator}")
+    if i_f.samples == i_d.samples:
+        raise ValueError(
+            f"D_f has as many samples as D ({i_d.samples}): nothing would be retained. Pass all of D, D_f "
+            "included, as the second; to forget all of D, begin with a new network"
+        )
     if alpha is None:
         if i_f.reduction != "sample":
             raise ValueError(NO_SCALE)
@@ -170,4 +185,15 @@ def _unlearn(method: str, model, forget, full, alpha, lam, estimate: Callable, p
             f"the largest ratio is {done.largest_ratio:.3g}, so take a smaller alpha",
             stacklevel=3,
         )
+    elif _same_weights(model, done.model):
+        warnings.warn(
+            f"{method} changed nothing: {done.selected_share:.2%} of the weights are selected at alpha="
+            f"{alpha:g}, but lam={lam:g} times I(D) is at least I(D_f) in each, or they are 0; the largest "
+            f"ratio I(D_f) / I(D) is {done.largest_ratio:.3g}, so take a smaller lam",
+            stacklevel=3,
+        )
     return done
+
+
+def _same_weights(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True))

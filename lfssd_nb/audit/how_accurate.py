@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ..data.dataset import Dataset
 from ..data.scenarios import Scenario, check
 from ..networks.forward import logits
+from .arguments import check_rows
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ def outputs(model: nn.Module | Outputs, data: Dataset) -> Outputs:
 
 
 def percent_correct(z: Tensor, y: Tensor) -> float:
-    """Percent of logits ``[N, K]`` whose largest is at ``y`` ``[N]``; NaN for none."""
+    """Percent of logits ``[N, K]`` whose largest is at ``y`` ``[N]``; NaN for none. Raises ``ValueError`` for
+    labels that do not belong to the rows."""
+    check_rows(z, y)
     return 100 * int((z.argmax(1) == y).sum()) / len(y) if len(y) else float("nan")
 
 
@@ -53,6 +56,8 @@ def accuracies(model: nn.Module | Outputs, data: Dataset, scenario: Scenario) ->
 
 def accuracy_per_class(model: nn.Module, x: Tensor, y: Tensor, n_classes: int) -> Tensor:
     """Percent correct of each class, ``[n_classes]``; NaN for a class without samples."""
-    hit = y[logits(model, x).argmax(1) == y].cpu()
+    z = logits(model, x)
+    check_rows(z, y)
+    hit = y[z.argmax(1) == y].cpu()
     right, all_ = (torch.bincount(labels, minlength=n_classes).double() for labels in (hit, y.cpu()))
     return 100 * right / all_

@@ -15,6 +15,7 @@ from ..data.dataset import Dataset
 from ..data.scenarios import Scenario, check
 from ..parameters import copy_of
 from ..precision import differentiating
+from .arguments import check_from_0, check_whole
 from .how_accurate import accuracy
 
 
@@ -36,8 +37,10 @@ def relearn_curve(
     ``lr`` is small on purpose: where all the test images are of one class, a model that gives every image
     that label scores 100 %. At 0.01 a gold ResNet18 on the digits is on the way there (after ten steps its
     retained accuracy has fallen from 99 to 47 %); at 0.001 it keeps 98 %.
-    Raises ``ValueError`` for no images and ``FloatingPointError`` if it diverges.
+    Raises ``ValueError`` for no images, impossible steps or rates, and ``FloatingPointError`` if it diverges.
     """
+    check_whole("steps", steps)
+    check_from_0("lr", lr)
     if not len(x_few) or not len(x_test):
         raise ValueError(f"relearning needs images, got {len(x_few)} to learn from, {len(x_test)} to test on")
     model = copy_of(model).eval().requires_grad_(True)

@@ -56,10 +56,8 @@ def xalfssd(
     the factor ``growth`` until the accuracy on D_f has fallen to ``rho`` of the original's.
 
     "Accuracy" is agreement with the original's own answers here, so that the method stays label-free;
-    rho is ours. Stops when a larger share would change nothing more. Raises ``ValueError`` for growth <= 1.
+    rho is ours. Stops when a larger share would change nothing more.
     """
-    if not growth > 1:
-        raise ValueError(f"growth must be above 1, or the share never grows; got {growth}")
     how = dict(squared=False, reduction="sample", batch_size=batch_size)
     i_f = sensitivity(model, task.forget_x, **how)
     i_d = task.memory.importance(sensitivity, model, task.full_x, **how)

@@ -1,7 +1,7 @@
 """One table of methods, one signature: ``METHODS[name](model, task, **settings)`` returns a new model."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -9,8 +9,9 @@ from torch import nn
 
 from ..data.dataset import Dataset
 from ..data.scenarios import KINDS, Scenario
-from ..parameters import copy_of
+from ..parameters import copy_of, not_finite
 from ..system.named import built_in, check_free
+from .settings import check_values
 from .task import NEEDS, Task
 
 
@@ -33,7 +34,8 @@ class Method:
     def __call__(self, model: nn.Module, task: Task, **settings) -> nn.Module:
         """Runs on what it needs and nothing else; ``model`` is not changed, the new one is in eval mode.
 
-        Raises ``ValueError`` for an unknown setting, and for a need that the task cannot meet.
+        Raises ``ValueError`` for a setting that it does not have or that cannot be, and for a need that the
+        task cannot meet; ``FloatingPointError`` when the new weights are not finite.
         """
         self.check(settings)
         if self.noise and not task.forget_x.is_floating_point():
@@ -45,13 +47,20 @@ class Method:
         new = self.run(given, task.only(self.needs, self.name), **(self.defaults | settings))
         if not isinstance(new, nn.Module):
             raise ValueError(f"{self.name} must return the new model, got {type(new).__name__}")
+        if broken := not_finite(new):
+            raise FloatingPointError(
+                f"{self.name} leaves {broken!r} with NaN or infinite values: lower lr or take fewer epochs "
+                f"(settings: {dict(self.defaults | settings)})"
+            )
         return new.eval()
 
-    def check(self, settings: Iterable[str]) -> None:
-        """Raises ``ValueError`` for a setting that it does not have."""
+    def check(self, settings: Mapping[str, object]) -> None:
+        """Raises ``ValueError`` for a setting that it does not have, or that cannot be."""
         if unknown := sorted(set(settings) - self.defaults.keys()):
             known = ", ".join(self.defaults) or "none"
             raise ValueError(f"{self.name} has no setting {', '.join(unknown)}; its settings: {known}")
+        if built_in(self.run):
+            check_values(self.name, settings, self.defaults)
 
     def fits(self, data: Dataset, scenario: Scenario) -> bool:
         """Whether it is defined for such a scenario and such samples."""

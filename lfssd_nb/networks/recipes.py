@@ -1,5 +1,6 @@
 """How to train, as data: a `Recipe`, and the default for each data set and architecture."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 from ..data.augment import Augmentation
@@ -27,6 +28,13 @@ class Recipe:
     def __post_init__(self):
         if self.epochs < 1 or self.batch_size < 2:
             raise ValueError(f"a recipe needs epochs >= 1 and batch_size >= 2, got {self}")
+        if not (0 < self.lr < math.inf and 0 <= self.weight_decay < math.inf):
+            raise ValueError(
+                f"a recipe needs lr above 0 and weight_decay from 0 up, both finite, got lr={self.lr}, "
+                f"weight_decay={self.weight_decay}"
+            )
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing is a share from 0 to below 1, got {self.label_smoothing}")
         if self.optimizer not in ("sgd", "adamw"):
             raise ValueError(f"unknown optimizer {self.optimizer!r}; choose 'sgd' or 'adamw'")
 

@@ -33,7 +33,7 @@ class Passes:
         self.logits, self.model, self.score, self.guard = logits, logits.model, score, guard
         self.theta = {k: p for k, p in self.model.named_parameters() if p.requires_grad}
         exact = {p.dtype for p in self.theta.values()} <= {torch.float32, torch.float64}
-        self.close = 1e-3 if exact else 5e-2  # relative to the largest: what counts as equal
+        self.close = 1e-3 if exact else 1e-1  # relative to the largest: what counts as equal
         on_gpu = next(iter(self.theta.values())).device.type != "cpu"
         self.budget = 2**26 if on_gpu else 2**18
         self.pullback = Pullback(self.theta)

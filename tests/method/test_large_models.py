@@ -328,4 +328,10 @@ def test_offloading_leaves_one_copy_on_a_gpu(reduction):
     done = lfssd(model, x[:4], x, 1.5, offload="cpu", **options)
     assert torch.cuda.max_memory_allocated() - before < 1.45 * size
     assert isinstance(done.full, Importance) and done.full.sums["0.weight"].device.type == "cpu"
-    assert all(torch.allclose(p.cpu(), expected[name]) for name, p in done.model.named_parameters())
+    apart = 0  # a ratio that is alpha but for rounding (a GPU divides by multiplying) may fall on either side
+    for name, p in done.model.named_parameters():
+        ratio = done.forget.of(name) / done.full.of(name)
+        other = ~torch.isclose(p.cpu(), expected[name])
+        assert ((ratio[other] / 1.5 - 1).abs() < 1e-5).all()
+        apart += int(other.sum())
+    assert apart < 1e-5 * size

@@ -1,0 +1,37 @@
+"""What the settings of the built-in methods may be: one table, asked before any work."""
+
+import math
+from collections.abc import Callable, Mapping
+from numbers import Real
+
+Allowed = tuple[Callable[[float], bool], str]
+
+
+def _from(low: int) -> Allowed:
+    return lambda v: v >= low and v == int(v), f"a whole number from {low} up"
+
+
+ABOVE_0: Allowed = (lambda v: v > 0, "above 0")
+FROM_0: Allowed = (lambda v: v >= 0, "0 or more")
+SHARE: Allowed = (lambda v: 0 < v <= 1, "a share, above 0 and at most 1")
+ALLOWED: dict[str, Allowed] = {
+    **dict.fromkeys(("epochs", "steps", "n_noise", "draws", "n_samples", "batch_size"), _from(1)),
+    "forget_batch_size": _from(1), "msteps": _from(0),
+    **dict.fromkeys(("lr", "noise_lr", "temperature", "sigma", "ridge", "alpha", "scale"), ABOVE_0),
+    **dict.fromkeys(("lam", "kl_weight", "gamma"), FROM_0),
+    "growth": (lambda v: v > 1, "above 1"),
+    **dict.fromkeys(("share", "beta", "rho"), SHARE),
+}  # fmt: skip
+
+
+def check_values(method: str, settings: Mapping[str, object], defaults: Mapping[str, object]) -> None:
+    """Raises ``ValueError`` for a value that cannot be: one that `ALLOWED` does not allow, NaN, infinite,
+    or no number where the default is one. None is allowed where it is the default."""
+    for name, value in settings.items():
+        default = defaults[name]
+        if (value is None and default is None) or isinstance(default, str):
+            continue
+        fits, what = ALLOWED.get(name, (lambda v: True, "a finite number"))
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or not fits(value):
+            raise ValueError(f"{method}: {name} must be {what}, got {value!r} (default: {default})")
