@@ -25,6 +25,19 @@ class Layout:
     places: frozenset[int] = frozenset()  # how many positions a sample had in the plan
 
 
+class _Root(torch.autograd.Function):
+    """The very tensor, with the beginning of a graph before it."""
+
+    @staticmethod
+    def forward(ctx, anchor: Tensor, out: Tensor) -> Tensor:
+        ctx.mark_dirty(out)
+        return out
+
+    @staticmethod
+    def backward(ctx, g: Tensor) -> tuple[None, None]:
+        return None, None
+
+
 class Use:
     """One call of a function with parameters and samples: what a rule is given."""
 
@@ -83,8 +96,8 @@ class Use:
         if not self.watch.listening:
             return out
         if not out.requires_grad:  # nothing before it is trainable: start the graph here
-            self.watch.anchors.append(out.requires_grad_())
-            out = out.clone()
+            self.watch.anchors.append(torch.zeros((), requires_grad=True))
+            out = _Root.apply(self.watch.anchors[-1], out.clone() if out._is_view() else out)
 
         def arrived(b: Tensor) -> None:
             for e, make in gradients(self.split(wide(b))):
