@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 T = TypeVar("T")
 OWN = {"_parameters", "_buffers", "_modules"}
-Note = tuple[nn.Module, dict, dict]  # a layer, its attributes, copies of the collections among them
+Note = tuple[nn.Module, dict, list]  # a layer, its attributes, (collection, copy) for all that they hold
 
 
 class Guard:
@@ -21,8 +22,8 @@ class Guard:
 
     def __init__(self, model: nn.Module):
         self.model = model
-        self.buffers = {k: (b, b.detach().clone()) for k, b in model.named_buffers()}
-        self.original: list[Note] = [(m, dict(vars(m)), _containers(vars(m))) for m in model.modules()]
+        self.buffers = {k: (b, b.detach().clone()) for k, b in _held(model)}
+        self.original: list[Note] = [(m, dict(vars(m)), _collections(vars(m))) for m in model.modules()]
         self.keep_caches()
 
     def changed_buffers(self) -> list[str]:
@@ -69,24 +70,33 @@ class Guard:
         for module, before, _ in self.original:
             empty = {k: _emptied(v) for k, v in before.items() if k not in OWN and _holds_tensors(v)}
             if empty:
-                self.empty.append((module, before | empty, _containers(before | empty)))
+                self.empty.append((module, before | empty, _collections(before | empty)))
         return bool(self.empty)
 
 
 def _apply(note: Note) -> bool:
     """Gives a layer its attributes and what is in them; whether it had others."""
-    module, before, containers = note
+    module, before, collections = note
     now = vars(module)
     changed = now.keys() != before.keys() or any(now[k] is not v for k, v in before.items())
     if changed:
         now.clear()
         now.update(before)
-    for name, copy in containers.items():
-        if not _same(now[name], copy):
+    for held, copy in collections:
+        if not _same(held, copy):
             changed = True
-            now[name].clear()
-            (now[name].extend if isinstance(copy, list | deque) else now[name].update)(copy)
+            held.clear()
+            (held.extend if isinstance(copy, list | deque) else held.update)(copy)
     return changed
+
+
+def _held(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Buffers, and tensors that layers hold as plain attributes."""
+    yield from model.named_buffers()
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            if isinstance(value, Tensor) and value.layout is torch.strided and not value.is_meta:
+                yield f"{name}.{key}".lstrip("."), value
 
 
 def _holds_tensors(value) -> bool:
@@ -99,8 +109,17 @@ def _emptied(value):
     return type(value)() if isinstance(value, dict) else None
 
 
-def _containers(attributes: dict) -> dict:
-    return {k: v.copy() for k, v in attributes.items() if isinstance(v, dict | list | set | deque)}
+def _collections(attributes: dict) -> list[tuple]:
+    """Every collection that changes in place and can be reached from these attributes, with a copy."""
+    found, waiting = {}, list(attributes.values())
+    while waiting:
+        value = waiting.pop()
+        if id(value) in found or not isinstance(value, dict | list | set | deque | tuple):
+            continue
+        if not isinstance(value, tuple):
+            found[id(value)] = (value, value.copy())
+        waiting += value.values() if isinstance(value, dict) else value
+    return list(found.values())
 
 
 def _same(a, b) -> bool:

@@ -80,13 +80,15 @@ class Passes:
             return [batch]
         return [batch.rows(slice(half)), batch.rows(slice(half, None))]
 
-    def by_rules(self, batch: Batch, reduce: Reduction, take: Callable) -> None:
-        """One forward and one backward pass; ``take`` receives each parameter's sum as it is complete."""
+    def by_rules(self, batch: Batch, reduce: Reduction, take: Callable) -> Tensor:
+        """The logits, after one forward and one backward pass; ``take`` receives each parameter's sum as it
+        is complete."""
         logits, watch = self.watched(batch, self.layouts, reduce, take, self.pullback)
         for key in watch.uses.keys() | self.counts.keys():
             if watch.uses[key] != self.counts[key]:
                 raise RuntimeError(watch.unlike(key, f"is used {watch.uses[key]} times"))
         watch.backward(self.score(wide(logits), *batch.targets))
+        return logits.detach()
 
     @contextlib.contextmanager
     def _frozen(self) -> Iterator[None]:

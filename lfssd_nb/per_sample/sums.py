@@ -20,7 +20,7 @@ from ..without_rules import General, zeros
 from . import plan
 from .guard import Guard
 from .passes import Passes, Score
-from .trust import check_layers, check_samples, has_batch_norm
+from .trust import check_larger, check_layers, check_samples, has_batch_norm
 
 
 class SlowWay(UserWarning):
@@ -58,6 +58,7 @@ class PerSample:
         self.general = General(passes.total, method, twice)
         self.noise: dict[str, Tensor] = {}
         self.method, self.plans, self.warned = method, {}, False
+        self.larger: set[str] = set()  # the shapes of which a batch larger than a plan's was looked at
         self._plan_for(first, few, expected)
 
     @property
@@ -95,7 +96,10 @@ class PerSample:
         self._plan_for(batch)
         if self.passes.covered:
             for part in self.passes.parts(batch.twice() if half else batch):
-                self.passes.by_rules(part, reduce, take)
+                found = self.passes.by_rules(part, reduce, take)
+                if len(part) > plan.PLANNED and str(batch.shapes) not in self.larger:
+                    check_larger(self.passes.model, self.passes.forward, part, found, self.passes.close / 10)
+                    self.larger.add(str(batch.shapes))
         self.add_rest(batch, reduce, sums)
 
     def add_rest(self, batch: Batch, reduce: Reduction, sums: dict[str, Tensor]) -> None:

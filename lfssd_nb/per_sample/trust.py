@@ -115,6 +115,20 @@ def check_samples(
     return found
 
 
+@torch.no_grad()
+def check_larger(model: nn.Module, logits: Callable, batch: Batch, found: Tensor, close: float) -> None:
+    """Raises ``ValueError`` if two rows of a batch that is larger than a plan's, of its middle and its end,
+    have other logits ``found`` than by themselves."""
+    at = [len(batch) // 2, len(batch) - 1]
+    pair = batch.rows(at)
+    if not _same(found[at], logits(pair), close):
+        where = _first_difference(model, lambda: logits(batch), lambda: logits(pair), len(batch), at)
+        raise ValueError(
+            f"{where} mixes the samples of a batch of {len(batch)}: the logits of one depend on which others "
+            f"are there, so {INSTEAD}"
+        )
+
+
 def check_unchanged(guard: Guard, versions: dict[str, int]) -> None:
     """Raises ``ValueError`` if buffers or parameters are not what they were before the batches."""
     if changed := guard.changed_buffers():
@@ -152,7 +166,7 @@ def _first_difference(model: nn.Module, one: Callable, other: Callable, n: int, 
         pairs = [(took, took_2), (gave, gave_2)]
         if any(a is None or b is None or not len(a) or len(a) != n for (a, b) in pairs):
             continue
-        rows = which if isinstance(which, slice) else slice(which, which + 1)
+        rows = slice(which, which + 1) if isinstance(which, int) else which
         same_in, same_out = (_same(a[rows], b[: len(a[rows])], 1e-4) for a, b in pairs)
         if same_in and not same_out:
             return f"layer {name!r}" if name else "the model's forward()"

@@ -876,3 +876,48 @@ def test_estimate_takes_any_inputs_too():
 def test_numpy_in_float64_meets_a_float32_model():
     x = np.random.default_rng(0).normal(size=(N, 4))
     assert sensitivity(seeded(nn.Linear, 4, 3), [x]).samples == N
+
+
+def test_mixing_that_only_larger_batches_show_is_refused():
+    def forward(self, x):
+        z = self.b(torch.tanh(self.a(x)))
+        return z - z.mean(0) if len(z) > 5 else z
+
+    model = Function(forward, a=seeded(nn.Linear, 4, 5), b=seeded(nn.Linear, 5, 3)).eval()
+    sensitivity(model, randn(5, 4).float())
+    with pytest.raises(ValueError, match=r"the model's forward\(\) mixes the samples of a batch of 9"):
+        sensitivity(model, randn(9, 4).float())
+
+
+class Remembers(nn.Module):
+    """Notes things down in a tensor, and in lists within a dictionary."""
+
+    def __init__(self, tensor: bool):
+        super().__init__()
+        self.f, self.seen, self.tensor = nn.Linear(4, 3), torch.zeros(3), tensor
+        self.log = {"outputs": [], "of": {"sizes": []}}
+
+    def forward(self, x):
+        z = self.f(x)
+        if self.tensor:
+            self.seen.mul_(0.5).add_(z.detach().mean(0))
+        self.log["outputs"].append(z)
+        self.log["of"]["sizes"].append(len(x))
+        return z + self.seen
+
+
+@pytest.mark.parametrize("method", ["auto", "loop", "vmap"])
+def test_collections_within_collections_are_as_before(method):
+    model = seeded(Remembers, False).double().eval()
+    expected = reference(model, randn(N, 4))
+    model.log["outputs"].clear(), model.log["of"]["sizes"].clear()
+    assert worst(sensitivity(model, randn(N, 4), method=method).mean, expected) < 1e-9
+    assert model.log == {"outputs": [], "of": {"sizes": []}}
+
+
+def test_a_tensor_that_a_layer_changes_in_place_is_named_and_put_back():
+    model = seeded(Remembers, True).double().eval()
+    before = model.seen.clone()
+    with pytest.raises(ValueError, match="changes the buffer 'seen'"):
+        sensitivity(model, randn(N, 4))
+    assert torch.equal(model.seen, before) and model.log["outputs"] == []
