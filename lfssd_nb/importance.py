@@ -74,7 +74,8 @@ def sensitivity(
     ``"sample"`` adds each layer's gradients to them as they arrive, ``"batch"`` holds a second copy, its
     gradients. With ``offload`` the sums' copy is elsewhere; ``"sample"`` then needs one copy for a moment,
     while its plan is checked on four samples. Parameters that no layer rule covers (see `PerSample`) cost
-    two more copies of themselves.
+    two more copies of themselves. Large batches go through the rules in halves: with its activations a
+    ``"sample"`` pass needs about what a bare pass of the batch needs, or less (`make bench`).
 
     **bfloat16 and float16 parameters**: inputs must have the model's type, which decides how exact
     activations and gradients are. From there on nothing is rounded again: scores, per-sample gradients,
