@@ -148,7 +148,8 @@ WRONG = {
         (rule(above, lambda f, d, lam: (lam / f).clamp(max=1)), "not lam / I_f"),
         (rule(above, lambda f, d, lam: (d / f).clamp(max=1)), "has lambda in it"),
         (rule(lambda f, d, a: f < a * d), "above the threshold, not below"),
-        (lambda t, f, d, a, lam: torch.where(above(f, d, a), (t * lam * d / f).clamp(max=1), t), "not the product"),
+        (lambda t, f, d, a, lam: torch.where(above(f, d, a), (t * lam * d / f).clamp(max=1), t),
+         "not the product"),
         (lambda t, f, d, a, lam: t * (lam * d / f).clamp(max=1), "all others keep their value"),
         (lambda t, f, d, a, lam: torch.where(above(f, d, a), t * 0, t), "expected .* got"),
         (in_place, "the arguments have changed"),
@@ -174,7 +175,8 @@ WRONG = {
         (lambda p, y, s, f, b: gap(p, y, s, b, f), "not the forgotten sub-class"),
         (lambda *a: gap(*a) / 100, "in points"),
         (lambda p, y, s, f, b: gap(p, s, s, f, b), "predicted == y"),
-        (lambda p, y, s, f, b: torch.tensor([right_of(p, y, s == c) for c in s.unique() if c not in (f, b)]).mean()
+        (lambda p, y, s, f, b: torch.tensor([right_of(p, y, s == c)
+                                      for c in s.unique() if c not in (f, b)]).mean()
          - right_of(p, y, s == b), "counts alike"),
         (lambda p, y, s, f, b: right_of(p, y, s == b), "expected"),
     ],
@@ -218,7 +220,8 @@ WRONG = {
         (lambda z: (z.topk(2, 1).values @ torch.tensor([1.0, -1.0])).sum(), "one number for each sample"),
         (lambda z: (z.topk(2, 1).values @ torch.tensor([1.0, -1.0])).tolist(), "return a tensor"),
         (lambda z: z.amax(1) - z.masked_fill(z == z.amax(1, keepdim=True), -9).amax(1), "count both"),
-        (lambda z: (z.detach().topk(2, 1).values @ torch.tensor([1.0, -1.0])) + 0 * z.sum(1), "nothing may be detached"),
+        (lambda z: (z.detach().topk(2, 1).values @ torch.tensor([1.0, -1.0])) + 0 * z.sum(1),
+         "nothing may be detached"),
     ],
     "partial_batch": [
         (lambda g, size: g.mean(0).abs(), "take .* of the mean of each"),
@@ -226,8 +229,10 @@ WRONG = {
         (lambda g, size: sum(len(p) * p.mean(0).abs() for p in g.split(size)) / len(g), "like a full one"),
         (lambda g, size: batches(g, size).sum(0), "do not add them up"),
         (lambda g, size: batches(g, size).sum(0) / max(len(g) // size, 1), "expected"),
-        (lambda g, size: torch.stack([p.mean(0).abs() for p in g.chunk(-(-len(g) // size))]).mean(0), "g.split"),
-        (lambda g, size: torch.stack([p.mean(0) for p in g.split(size)]).mean(0).abs(), "belongs to each batch"),
+        (lambda g, size: torch.stack([p.mean(0).abs() for p in g.chunk(-(-len(g) // size))]).mean(0),
+         "g.split"),
+        (lambda g, size: torch.stack([p.mean(0) for p in g.split(size)]).mean(0).abs(),
+         "belongs to each batch"),
         (lambda g, size: torch.stack([p.sum(0).abs() for p in g.split(size)]).mean(0), "not its sum"),
         (lambda g, size: batches(g[: len(g) // size * size], size).mean(0), "counts too|RuntimeError"),
     ],
