@@ -13,12 +13,12 @@ from torch import Tensor
 from ..audit.intervals import mean_and_interval
 from ..data.dataset import Dataset
 
-# Okabe-Ito colours: a hue and a brightness of its own for each, and a hatch
+# Okabe-Ito colours of rising brightness, each with a hatch of its own
 STYLES = {
     "original": ("#4d4d4d", ""),
     "gold": ("#E69F00", "//"),
     "lfssd": ("#0072B2", ""),
-    "ssd": ("#CC79A7", ".."),
+    "ssd": ("#56B4E9", ".."),
 }
 LABELS = {"original": "original", "gold": "retrained (gold)", "lfssd": "LFSSD", "ssd": "SSD"}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
