@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset
 from ..data.scenarios import Scenario, check
-from ..networks.forward import logits
+from ..networks.forward import check_logits, logits
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,27 @@ def outputs(model: nn.Module | Outputs, data: Dataset) -> Outputs:
 
 
 def percent_correct(z: Tensor, y: Tensor) -> float:
-    """Percent of logits ``[N, K]`` whose largest is at ``y`` ``[N]``; NaN for none."""
+    """Percent of logits ``[N, K]`` whose largest is at ``y`` ``[N]``; NaN for none.
+
+    Raises ``ValueError`` unless there is a label for each row, and `forward.check_logits`' error.
+    """
+    check_labelled(z, y)
+    check_logits(z)
     return 100 * int((z.argmax(1) == y).sum()) / len(y) if len(y) else float("nan")
+
+
+def check_labelled(z: Tensor, y: Tensor) -> None:
+    """Raises ``ValueError`` unless z is logits ``[N, K]`` and y a tensor of N labels."""
+    if not isinstance(z, Tensor) or not isinstance(y, Tensor) or z.ndim != 2 or y.shape != z.shape[:1]:
+        given = [list(v.shape) if isinstance(v, Tensor) else type(v).__name__ for v in (z, y)]
+        raise ValueError(
+            f"logits {given[0]} and labels {given[1]}: give tensors [N, K] and [N], one label each"
+        )
 
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """Percent of samples whose largest logit is at ``y``; NaN for no samples."""
-    return percent_correct(logits(model, x), y) if len(y) else float("nan")
+    return percent_correct(logits(model, x), y) if len(y) or len(x) else float("nan")
 
 
 def accuracies(model: nn.Module | Outputs, data: Dataset, scenario: Scenario) -> dict[str, float]:
@@ -53,6 +67,8 @@ def accuracies(model: nn.Module | Outputs, data: Dataset, scenario: Scenario) ->
 
 def accuracy_per_class(model: nn.Module, x: Tensor, y: Tensor, n_classes: int) -> Tensor:
     """Percent correct of each class, ``[n_classes]``; NaN for a class without samples."""
-    hit = y[logits(model, x).argmax(1) == y].cpu()
+    z = logits(model, x)
+    check_labelled(z, y)
+    hit = y[z.argmax(1) == y].cpu()
     right, all_ = (torch.bincount(labels, minlength=n_classes).double() for labels in (hit, y.cpu()))
     return 100 * right / all_

@@ -84,9 +84,9 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the finest labels and the groups, which tells a `Scenario` whose positions it holds. The
-        same for a data set and what `coarsen` makes of it, and on every device."""
-        found = sha256()
+        """A hash of the finest labels, the groups and the names of both, which tells a `Scenario` whose
+        positions it holds. The same for a data set and what `coarsen` makes of it, and on every device."""
+        found = sha256(repr((self.subclasses or self.classes, self.groups)).encode())
         for split in ("train", "test"):
             sub, group = getattr(self, f"{split}_sub"), getattr(self, f"{split}_group")
             for labels in (getattr(self, f"{split}_y") if sub is None else sub, group):

@@ -95,6 +95,44 @@ def stratified(labels: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return by_class[((turn + 0.5) / counts[labels[by_class]]).argsort(stable=True)[:n]].sort().values
 
 
+def positions(what: str, index, n: int, of: str = "D", device: torch.device | None = None) -> Tensor:
+    """Positions 0 to n - 1 in D (or ``of``), each once, as int64 ``[M]`` from a list, an array or a tensor.
+
+    Raises ``ValueError`` for masks, fractions, repeats and positions outside.
+    """
+    try:
+        found = index.detach() if isinstance(index, Tensor) else torch.as_tensor(np.asarray(index))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the {what} must be a list of whole numbers, not {index!r:.80} ({error})"
+        ) from error
+    if found.dtype == torch.bool:
+        raise ValueError(
+            f"the {what} must be a list of positions, got a mask of {found.numel()}: a mask becomes one with "
+            "mask.nonzero()[:, 0]"
+        )
+    if found.dim() != 1:
+        kind = f"{found.dtype}{list(found.shape)}"
+        raise ValueError(f"the {what} must be a list of positions, got {kind}: one position alone is [7]")
+    if found.numel() and (found.is_floating_point() or found.is_complex()):
+        raise ValueError(
+            f"the {what} must be a list of positions, got {found.dtype} ({found[0]}, ...): positions are "
+            "whole numbers, take .long() of what holds some"
+        )
+    found = found.long().to(device)
+    if found.numel() and not 0 <= int(found.min()) <= int(found.max()) < n:
+        raise ValueError(
+            f"the {what} is not inside {of}: positions {int(found.min())} to {int(found.max())}, but {of} "
+            f"has {n} samples (0 to {n - 1})"
+        )
+    values, counts = found.unique(return_counts=True)
+    if len(values) < len(found):
+        raise ValueError(
+            f"the {what} names a sample twice; pass every position once ({int(values[counts.argmax()])})"
+        )
+    return found
+
+
 def check_parents(parents: tuple[int, ...], classes: tuple, superclasses: tuple) -> None:
     """Raises ``ValueError`` unless every class has a super-class that exists."""
     if len(parents) != len(classes):
