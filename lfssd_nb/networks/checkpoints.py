@@ -146,12 +146,15 @@ def _check(stored: dict, given: dict, path: Path) -> None:
 def _check_shapes(settings: dict, tensors: dict, build: Callable | None, path: Path) -> None:
     """Compares the tensors with a network of the package that takes no memory, before one is built."""
     net = settings["architecture"]
-    if build is not None or net["width"] is None or not built_in(NETWORKS[Architecture(**net).name].build):
+    if build is not None or net["width"] is None:
         return
-    blank, architecture = _blank(settings["data"]), Architecture(**net)
     try:
+        architecture = Architecture(**net)
+        make = NETWORKS[architecture.name].build
+        if not built_in(make):
+            return
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            made = NETWORKS[architecture.name].build(blank, architecture.width, architecture.size, False)
+            made = make(_blank(settings["data"]), architecture.width, architecture.size, False)
     except Exception as error:  # whatever sizes that do not go together lead to
         raise files.CorruptFile(f"{path}: no network can be built as it says, {net} ({error})") from error
     state.check(made.state_dict(), tensors, path, str(net))

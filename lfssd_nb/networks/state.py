@@ -27,8 +27,8 @@ def _kind(t: Tensor) -> str:
 
 
 def load(model: nn.Module, tensors: dict[str, Tensor], path: Path, what: str = "network") -> None:
-    """``model.load_state_dict``, in the model's own types. Raises `files.CorruptFile`, and nothing changes, if
-    names or shapes differ, or where the file has NaN or infinite numbers and the model has none."""
+    """``model.load_state_dict``, in the model's own types. Raises `files.CorruptFile`, and nothing changes,
+    if names or shapes differ, or where the file has NaN or infinite numbers and the model has none."""
     wanted = model.state_dict()
     check(wanted, tensors, path, what)
     masks = not_finite(model)  # buffers may hold -inf on purpose
