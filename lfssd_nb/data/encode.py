@@ -24,8 +24,8 @@ def samples(field: str, x) -> Tensor:
 
 
 def check_samples(field: str, x: Tensor) -> None:
-    """Raises ``ValueError`` unless x is a tensor of samples ``[N, ...]`` as a network takes them: real numbers
-    that are finite, or whole ones; no bytes of pictures."""
+    """Raises ``ValueError`` unless x is a tensor of samples ``[N, ...]`` as a network takes them: finite real
+    numbers, or whole ones; no bytes of pictures."""
     if not isinstance(x, Tensor):
         raise ValueError(
             f"{field} must be a tensor, got {type(x).__name__}: Dataset.from_tensors takes arrays and lists"
@@ -157,7 +157,7 @@ def check_labels(field: str, labels: Tensor | None, x: Tensor, names: tuple | No
         return
     if not isinstance(labels, Tensor):
         raise ValueError(
-            f"{field} must be a tensor, got {type(labels).__name__}: Dataset.from_tensors takes arrays and lists"
+            f"{field} must be a tensor, got {type(labels).__name__}: Dataset.from_tensors takes arrays, lists"
         )
     if len(labels) != len(x):
         raise ValueError(f"{field} has {len(labels)} entries for {len(x)} samples: give one each")
