@@ -92,7 +92,7 @@ def _faces(raw: np.ndarray, path: Path) -> np.ndarray:
             f"{path} holds {raw.dtype}{list(raw.shape)}, not the 400 faces of 64 x 64: delete it, and they "
             "are downloaded again"
         )
-    faces = np.float32(raw)
+    faces = np.float32(raw.T if len(raw) == 64 * 64 else raw)  # some keep a face a column
     faces = faces - faces.min()
     faces /= faces.max()
     return faces.reshape((400, 64, 64)).transpose(0, 2, 1)
