@@ -91,7 +91,8 @@ def split(labels: np.ndarray, test: float, seed: int) -> tuple[np.ndarray, np.nd
         return train_test_split(np.arange(len(labels)), test_size=test, random_state=seed, stratify=labels)
     except ValueError as error:
         raise ValueError(
-            f"cannot split {len(labels)} samples by class ({error}): every class needs two"
+            f"cannot split {len(labels)} samples by class ({error}): every class needs two, and the share "
+            f"test={test} must hold one of each: add samples, or raise it"
         ) from error
 
 
