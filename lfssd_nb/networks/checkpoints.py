@@ -153,8 +153,9 @@ def _check_shapes(settings: dict, tensors: dict, build: Callable | None, path: P
         make = NETWORKS[architecture.name].build
         if not built_in(make):
             return
+        blank = _blank(settings["data"])
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            made = make(_blank(settings["data"]), architecture.width, architecture.size, False)
+            made = make(blank, architecture.width, architecture.size, False)
     except Exception as error:  # whatever sizes that do not go together lead to
         raise files.CorruptFile(f"{path}: no network can be built as it says, {net} ({error})") from error
     state.check(made.state_dict(), tensors, path, str(net))
