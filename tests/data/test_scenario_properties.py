@@ -109,3 +109,24 @@ def test_a_scenario_by_hand_that_is_no_partition_is_refused(setting, draw):
     forget[at] = draw.draw(some.sampled_from(others))
     with pytest.raises(ValueError, match=r"each once: make it with scenarios\.from_index"):
         scenarios.check(mine, replace(scenario, forget=forget))
+
+
+def test_the_same_labels_under_other_names_are_other_data():
+    """Folders of pictures often have as many of each class in the same order."""
+    x, y = torch.rand(8, 2), torch.tensor([0, 1] * 4)
+    cats, cars = (
+        Dataset.from_tensors(x, y, x, y, classes=names) for names in (("cat", "dog"), ("van", "bus"))
+    )
+    for scenario in (scenarios.from_index(cats, [3]), scenarios.forget_random(cats, 2)):
+        scenarios.check(cats, scenario)
+        with pytest.raises(ValueError, match=r"as many samples, but other labels or names of them\. Make it"):
+            scenarios.check(cars, scenario)
+
+
+def test_a_scenario_on_another_device_says_so():
+    x, y = torch.rand(8, 2), torch.tensor([0, 1] * 4)
+    mine = Dataset.from_tensors(x, y, x, y)
+    with pytest.raises(
+        ValueError, match=r"positions are on cpu, meta, 'my data' is on cpu: make it from this data"
+    ):
+        scenarios.check(mine, replace(scenarios.from_index(mine, [3]), forget=torch.zeros(1, device="meta")))
