@@ -87,7 +87,8 @@ def _olivetti(root: Path) -> dict:
 
 def _faces(raw: np.ndarray, path: Path) -> np.ndarray:
     """scikit-learn's images, float32 ``[400, 64, 64]`` in 0..1, from the array that it keeps."""
-    if raw.size != 400 * 64 * 64 or raw.dtype.kind not in "uif" or not np.isfinite(raw).all():
+    numbers = raw.size == 400 * 64 * 64 and raw.dtype.kind in "uif"
+    if not numbers or not np.isfinite(raw).all() or raw.min() == raw.max():
         raise ValueError(
             f"{path} holds {raw.dtype}{list(raw.shape)}, not the 400 faces of 64 x 64: delete it, and they "
             "are downloaded again"

@@ -59,12 +59,13 @@ def vit_b_16(weights: str | None) -> nn.Module:
         torch.hub.download_url_to_file(url, path, published)
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(published):
-        raise ValueError(
-            f"{path} is not the file of {url}: its SHA-256 is {found[:8]}..., not {published}...; delete it, "
-            "and it is downloaded again"
-        )
-    model.load_state_dict(torch.load(path, "cpu", weights_only=True))
+        if not found.startswith(published):
+            raise ValueError(
+                f"{path} is not the file of {url}: its SHA-256 is {found[:8]}..., not {published}...; delete "
+                "it, and it is downloaded again"
+            )
+        file.seek(0)
+        model.load_state_dict(torch.load(file, "cpu", weights_only=True))
     return model
 
 
@@ -81,7 +82,8 @@ def vit(n_classes: int, channels: int, image_size: int, size: str, pretrained: b
         except (URLError, OSError, RuntimeError, UnpicklingError) as error:
             raise ConnectionError(
                 f"the ImageNet weights of vit_b_16 could not be downloaded or read ({error}): connect to the "
-                "network once, or copy torch.hub.get_dir()/checkpoints from a machine that has them"
+                "network once (a copy of torchvision's file in torch.hub.get_dir()/checkpoints does, too: its "
+                "checksum is looked at)"
             ) from error
         model.heads = nn.Sequential(nn.Linear(model.hidden_dim, n_classes))
         return _GreyOrColour(model)

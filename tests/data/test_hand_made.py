@@ -127,7 +127,14 @@ def test_faces_that_scikit_learn_left_there(tmp_path, turned):
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((400, 4095)), np.zeros(3, np.uint8), np.full((400, 4096), np.nan), np.array("faces")]
+    "array",
+    [
+        np.zeros((400, 4095)),
+        np.zeros(3, np.uint8),
+        np.full((400, 4096), np.nan),
+        np.array("faces"),
+        np.zeros((400, 4096)),
+    ],
 )
 def test_other_arrays_are_no_faces(tmp_path, array):
     path = tmp_path / "sklearn" / "olivetti_py3.pkz"

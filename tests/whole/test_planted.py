@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from lfssd_nb import data, lab, networks
 from lfssd_nb.data import downloads, smartwatch
@@ -158,6 +159,23 @@ def test_weights_in_the_hub(payload, tmp_path, few, no_network, monkeypatch):
         ConnectionError, match=r"(?s)could not be downloaded or read .*connect to the network"
     ):
         networks.build(vit, few)
+
+
+def test_sound_weights_are_downloaded_once_and_read(tmp_path, monkeypatch):
+    wanted, asked = nn.Linear(2, 3), []
+
+    def download(url, path, published):
+        asked.append((url, published))
+        torch.save(wanted.state_dict(), path)
+
+    monkeypatch.setattr("torchvision.models.vit_b_16", lambda weights: nn.Linear(2, 3))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    real = networks.vit.hashlib.file_digest
+    monkeypatch.setattr(networks.vit.hashlib, "file_digest", lambda *given: Renamed(real(*given)))
+    found = [networks.vit.vit_b_16("IMAGENET1K_V1") for _ in range(2)]
+    assert all(torch.equal(each.weight, wanted.weight) for each in found)
+    assert asked == [("https://download.pytorch.org/models/vit_b_16-c867db91.pth", "c867db91")]
 
 
 class Renamed:
