@@ -82,7 +82,7 @@ def vit(n_classes: int, channels: int, image_size: int, size: str, pretrained: b
         except (URLError, OSError, RuntimeError, UnpicklingError) as error:
             raise ConnectionError(
                 f"the ImageNet weights of vit_b_16 could not be downloaded or read ({error}): connect to the "
-                "network once (a copy of torchvision's file in torch.hub.get_dir()/checkpoints does, too: its "
+                "network once (a copy of that file in torch.hub.get_dir()/checkpoints does, too: its "
                 "checksum is looked at)"
             ) from error
         model.heads = nn.Sequential(nn.Linear(model.hidden_dim, n_classes))
