@@ -67,14 +67,6 @@ def only(model: nn.Module, parameters: Filter | None = None) -> Iterator[dict[st
             p.requires_grad_(True)
 
 
-def not_finite(model: nn.Module) -> str | None:
-    """The first parameter or buffer with a NaN or infinite entry, by name; None if there is none."""
-    for name, value in (*model.named_parameters(), *model.named_buffers()):
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            return name
-    return None
-
-
 def copy_of(model: nn.Module) -> nn.Module:
     """A deep copy, also of a model whose layers hold a tensor with a history (the weight that the old
     ``weight_norm`` composes in every forward pass): of that the copy has the values."""

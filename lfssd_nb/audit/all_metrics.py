@@ -41,8 +41,13 @@ def battery(
     ``js_forget`` and ``js_test`` (bits) and ``activation`` to gold, the means over gold models, ``zrf``, and
     ``auc``/``tpr``: D_f against never-seen images of the same kind, by loss.
 
-    ``deep``: also ``relearn`` (steps until 50 %, from five images; NaN if that diverges) and ``probe``
-    (AUROC of ten labels a side, or as many as there are), where test samples belong to D_f.
+    ``deep``: also ``relearn`` (steps until 50 %, from five images or as many as D_f has; NaN if that
+    diverges) and, where both kinds of test samples are there, ``probe`` (AUROC of ten labels a side, or as
+    many as there are).
+
+    NaN marks what is not defined: an accuracy (and ``tow``, ``js_test``) on a part of the test set that is
+    empty, ``mia`` with one test sample. Raises ``FloatingPointError`` for a network whose outputs are not
+    finite.
     """
     check(data, scenario)
     z = outputs(model, data)
@@ -68,8 +73,9 @@ def battery(
     if deep and len(scenario.test_forget):
         row["relearn"] = float("nan")
         with suppress(FloatingPointError):  # too broken to be taught anything, but not unmeasurable
-            row["relearn"] = relearn_steps(relearn_class(model, data, scenario), 50)
-        few = min(10, len(scenario.forget), len(scenario.retain))
+            row["relearn"] = relearn_steps(relearn_class(model, data, scenario, min(5, len(forget))), 50)
+    if deep and len(scenario.test_forget) and len(scenario.test_retain):
+        few = min(10, len(forget), len(scenario.retain))
         row["probe"] = probe_auroc(model, data, scenario, n_labels=few)
     return row
 

@@ -5,12 +5,12 @@ import math
 from torch import Tensor
 
 
-def check_rows(z: Tensor, y: Tensor) -> None:
-    """Raises ``ValueError`` unless there is one label ``[N]`` for each row of logits ``[N, K]``."""
-    if z.ndim != 2 or y.ndim != 1 or len(z) != len(y) or y.is_floating_point():
+def check_labelled(z: Tensor, y: Tensor) -> None:
+    """Raises ``ValueError`` unless z is logits ``[N, K]`` and y a tensor of N labels."""
+    if not isinstance(z, Tensor) or not isinstance(y, Tensor) or z.ndim != 2 or y.shape != z.shape[:1]:
+        given = [list(v.shape) if isinstance(v, Tensor) else type(v).__name__ for v in (z, y)]
         raise ValueError(
-            f"logits of shape {list(z.shape)} and labels of shape {list(y.shape)}, {y.dtype}: give logits "
-            "[N, K] and one class number for each row, [N]"
+            f"logits {given[0]} and labels {given[1]}: give tensors [N, K] and [N], one label each"
         )
 
 

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from .arguments import check_rate, check_rows, check_whole
+from ..networks.forward import check_logits
+from .arguments import check_labelled, check_rate, check_whole
 from .membership import entropy
 
 
@@ -25,8 +26,10 @@ def stable_logit(z: Tensor, y: Tensor) -> Tensor:
 
     From logits ``[N, K]`` and labels ``[N]``, in float64 ``[N]`` on the CPU: 1 - p_y, which rounds to 0
     on fitted images, is never formed. Close to normally distributed, which LiRA's Gaussians rely on.
+    Raises ``ValueError`` unless there is a label for each row, and `forward.check_logits`' error.
     """
-    check_rows(z, y)
+    check_labelled(z, y)
+    check_logits(z)
     z, y = z.cpu().double(), y.cpu()[:, None]
     return (z.gather(1, y) - z.scatter(1, y, -torch.inf).logsumexp(1, keepdim=True))[:, 0]
 
@@ -66,7 +69,7 @@ def auc_and_tpr(
     never more. With n non-members the FPR moves in steps of 1/n: below n = 1/``fpr`` (100 at 1 %) no false
     positive at all is allowed, and the TPR is the share of members above every non-member. The intervals
     resample both sides ``n_bootstrap`` times; that of the TPR is rough when ``fpr`` n is below about 5.
-    Raises ``ValueError`` for an empty side, NaN scores, or a rate that is none.
+    Raises ``ValueError`` for an empty side, NaN scores, or an ``fpr`` that is no share between 0 and 1.
     """
     check_rate("fpr", fpr)
     check_whole("n_bootstrap", n_bootstrap)

@@ -10,15 +10,20 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ..networks.forward import check_logits
+
 TOW_SETS = ("forget_train_acc", "retain_train_acc", "retain_test_acc")
 
 
 def _check_alike(z_a: Tensor, z_b: Tensor) -> None:
-    if z_a.shape != z_b.shape or z_a.ndim != 2:
+    shapes = [tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__ for z in (z_a, z_b)]
+    if shapes[0] != shapes[1] or len(shapes[0]) != 2:
         raise ValueError(
-            f"logits of shapes {tuple(z_a.shape)} and {tuple(z_b.shape)} cannot be compared: "
+            f"logits of shapes {shapes[0]} and {shapes[1]} cannot be compared: "
             "pass two [N, K] tensors for the same inputs"
         )
+    check_logits(z_a)
+    check_logits(z_b)
 
 
 def js_divergence(z_a: Tensor, z_b: Tensor) -> Tensor:
@@ -27,7 +32,8 @@ def js_divergence(z_a: Tensor, z_b: Tensor) -> Tensor:
     .. math:: JS(p, q) = \tfrac12 KL(p \| m) + \tfrac12 KL(q \| m), \quad m = (p + q) / 2
 
     Symmetric; 0 for equal and 1 for disjoint distributions, whatever K. Computed in float64 from
-    log-probabilities, exact where a probability is 0. Raises ``ValueError`` for unequal shapes.
+    log-probabilities, exact where a probability is 0. Raises ``ValueError`` for unequal shapes, and what
+    `forward.check_logits` raises.
     Source: Lin 1991, "Divergence measures based on the Shannon entropy".
     """
     _check_alike(z_a, z_b)

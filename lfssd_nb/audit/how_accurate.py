@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset
 from ..data.scenarios import Scenario, check
-from ..networks.forward import logits
-from .arguments import check_rows
+from ..networks.forward import check_logits, logits
+from .arguments import check_labelled
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,18 @@ def outputs(model: nn.Module | Outputs, data: Dataset) -> Outputs:
 
 
 def percent_correct(z: Tensor, y: Tensor) -> float:
-    """Percent of logits ``[N, K]`` whose largest is at ``y`` ``[N]``; NaN for none. Raises ``ValueError`` for
-    labels that do not belong to the rows."""
-    check_rows(z, y)
+    """Percent of logits ``[N, K]`` whose largest is at ``y`` ``[N]``; NaN for none.
+
+    Raises ``ValueError`` unless there is a label for each row, and `forward.check_logits`' error.
+    """
+    check_labelled(z, y)
+    check_logits(z)
     return 100 * int((z.argmax(1) == y).sum()) / len(y) if len(y) else float("nan")
 
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """Percent of samples whose largest logit is at ``y``; NaN for no samples."""
-    return percent_correct(logits(model, x), y) if len(y) else float("nan")
+    return percent_correct(logits(model, x), y) if len(y) or len(x) else float("nan")
 
 
 def accuracies(model: nn.Module | Outputs, data: Dataset, scenario: Scenario) -> dict[str, float]:
@@ -57,7 +60,7 @@ def accuracies(model: nn.Module | Outputs, data: Dataset, scenario: Scenario) ->
 def accuracy_per_class(model: nn.Module, x: Tensor, y: Tensor, n_classes: int) -> Tensor:
     """Percent correct of each class, ``[n_classes]``; NaN for a class without samples."""
     z = logits(model, x)
-    check_rows(z, y)
+    check_labelled(z, y)
     hit = y[z.argmax(1) == y].cpu()
     right, all_ = (torch.bincount(labels, minlength=n_classes).double() for labels in (hit, y.cpu()))
     return 100 * right / all_

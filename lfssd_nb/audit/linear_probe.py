@@ -41,9 +41,12 @@ def probe_auroc(
 
     A logistic regression on standardised features of D, D_f against D_r; with ``n_labels`` on that many
     images of each, drawn with ``seed``: an attacker rarely has all of D.
-    Raises ``ValueError`` for random forgetting (nothing to tell apart) or more labels than there are.
+    Raises ``ValueError`` for random forgetting (nothing to tell apart), a test set of which nothing is
+    retained, or more labels than there are.
     """
     check(data, scenario)
+    if not len(scenario.test_retain):
+        raise ValueError(f"all {len(scenario.test_forget)} test images are forgotten: a probe has no others")
     if not len(scenario.test_forget):
         raise ValueError(f"{scenario.kind} forgetting has no forgotten test images for a probe to find")
     sides = [scenario.forget, scenario.retain]

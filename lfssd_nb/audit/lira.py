@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset
+from ..data.encode import positions
 from ..networks.forward import logits
 from ..system.progress import progress
 from .attacks import stable_logit
@@ -85,9 +86,10 @@ def unlearned_shadows(
     makes it forget exactly that half (``member_index`` is all that it was trained on). ``member`` then
     says "unlearned here" against "never seen here": both kinds come from models that went through the
     same procedure. The target must have gone through it too. pool: positions in D, for instance the forget
-    set of a scenario. Raises ``ValueError`` if a shadow has nothing to forget.
+    set of a scenario. Raises ``ValueError`` for a pool that is not inside D, and for one of which a
+    shadow holds nothing.
     """
-    pool = torch.as_tensor(pool).cpu()
+    pool = positions("pool", pool, len(data.train_y)).cpu()
 
     def forget(model: nn.Module, member: Tensor, seed: int) -> nn.Module:
         mine = pool[member[pool]]

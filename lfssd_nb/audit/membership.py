@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset
 from ..data.scenarios import Scenario, check
+from ..networks.forward import check_logits
 from .how_accurate import Outputs, outputs
 
 
@@ -37,7 +38,9 @@ class Attack:
 
 
 def entropy(z: Tensor) -> Tensor:
-    """Entropy in nats of softmax(z), ``[N]`` for logits ``[N, K]``; exact where p is 0."""
+    """Entropy in nats of softmax(z), ``[N]`` for logits ``[N, K]``; exact where p is 0. Raises what
+    `forward.check_logits` raises."""
+    check_logits(z)
     log_p = torch.log_softmax(z.cpu().double(), dim=1)  # MPS has no float64
     return -(log_p.exp() * log_p).nan_to_num(nan=0.0).sum(1)
 
@@ -46,13 +49,16 @@ def entropy_attack(model: nn.Module | Outputs, data: Dataset, scenario: Scenario
     """Fits the attack on D_r against the test set and applies it to D_f.
 
     As many members as there are test images take part (all of D_r if it is smaller), drawn with
-    ``seed``, and are split in halves: fit on one, score on the other.
+    ``seed``, and are split in halves: fit on one, score on the other. With a single test image, or a single
+    one retained, there are no halves, and all three numbers are NaN.
     """
     check(data, scenario)
     generator = torch.Generator().manual_seed(seed)
     n_members = min(len(scenario.retain), len(data.test_y))
     drawn = torch.randperm(len(scenario.retain), generator=generator)[:n_members]
     z = outputs(model, data)
+    if n_members < 2:
+        return Attack(float("nan"), float("nan"), float("nan"))
     train, test = (entropy(part).cpu().numpy()[:, None] for part in (z.train, z.test))
     features = np.concatenate([train[scenario.retain[drawn.to(data.device)].cpu().numpy()], test])
     is_member = np.repeat([1, 0], [n_members, len(test)])

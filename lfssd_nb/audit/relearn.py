@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset
 from ..data.scenarios import Scenario, check
+from ..networks.forward import check_inputs
 from ..parameters import copy_of
 from ..precision import differentiating
 from .arguments import check_from_0, check_whole
@@ -37,24 +38,29 @@ def relearn_curve(
     ``lr`` is small on purpose: where all the test images are of one class, a model that gives every image
     that label scores 100 %. At 0.01 a gold ResNet18 on the digits is on the way there (after ten steps its
     retained accuracy has fallen from 99 to 47 %); at 0.001 it keeps 98 %.
-    Raises ``ValueError`` for no images, impossible steps or rates, and ``FloatingPointError`` if it diverges.
+    Raises ``ValueError`` for no images, impossible steps or rates, and ``FloatingPointError`` if it diverges,
+    or did before.
     """
     check_whole("steps", steps)
     check_from_0("lr", lr)
+    check_inputs("x_few", x_few)
     if not len(x_few) or not len(x_test):
         raise ValueError(f"relearning needs images, got {len(x_few)} to learn from, {len(x_test)} to test on")
     model = copy_of(model).eval().requires_grad_(True)
     optimizer = torch.optim.SGD(model.parameters(), lr)
     curve = [accuracy(model, x_test, y_test)]
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         with differentiating(model):
             loss = F.cross_entropy(model(x_few), y_few)
             optimizer.zero_grad()
             loss.backward()
         optimizer.step()
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"relearning diverged (loss {loss.item()}): lower lr={lr}")
-        curve.append(accuracy(model, x_test, y_test))
+        try:
+            curve.append(accuracy(model, x_test, y_test))
+        except FloatingPointError as error:
+            raise FloatingPointError(
+                f"relearning diverged at step {step} (loss {loss.item()}): lower lr={lr}"
+            ) from error
     return curve
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..networks.forward import check_inputs
 from ..parameters import copy_of
 
 
@@ -44,6 +45,7 @@ def refresh_norm_statistics(model: nn.Module, x: Tensor) -> nn.Module:
     No parameter moves; dropout stays off. Raises ``ValueError`` for fewer than two samples or a model
     without running statistics.
     """
+    check_inputs("x", x)
     result = copy_of(model).eval()
     norms = [m for m in result.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if len(x) < 2 or not norms:

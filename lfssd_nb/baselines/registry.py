@@ -9,7 +9,8 @@ from torch import nn
 
 from ..data.dataset import Dataset
 from ..data.scenarios import KINDS, Scenario
-from ..parameters import copy_of, not_finite
+from ..networks.forward import not_finite
+from ..parameters import copy_of
 from ..system.named import built_in, check_free
 from .settings import check_values
 from .task import NEEDS, Task
@@ -47,9 +48,10 @@ class Method:
         new = self.run(given, task.only(self.needs, self.name), **(self.defaults | settings))
         if not isinstance(new, nn.Module):
             raise ValueError(f"{self.name} must return the new model, got {type(new).__name__}")
-        if broken := not_finite(new):
+        masks = not_finite(model)  # buffers may hold -inf on purpose
+        if broken := [name for name in not_finite(new) if name not in masks]:
             raise FloatingPointError(
-                f"{self.name} leaves {broken!r} with NaN or infinite values: lower lr or take fewer epochs "
+                f"{self.name} leaves {broken[0]!r} not finite: lower lr or take fewer epochs "
                 f"(settings: {dict(self.defaults | settings)})"
             )
         return new.eval()

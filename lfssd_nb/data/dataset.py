@@ -17,7 +17,7 @@ from torch import Tensor
 from ..system import files
 from . import images, tables
 from . import show as shown
-from .encode import check_labels, check_parents, names_and_numbers, samples, stratified
+from .encode import check_labels, check_parents, check_samples, names_and_numbers, samples, stratified
 
 COARSE_NAMES = {"digits": "digits5", "cifar100": "cifar20", "names": "families"}
 
@@ -56,6 +56,7 @@ class Dataset:
     def __post_init__(self):
         for split in ("train", "test"):
             x = getattr(self, f"{split}_x")
+            check_samples(f"{split}_x", x)
             for kind, names in (("y", "classes"), ("sub", "subclasses"), ("group", "groups")):
                 check_labels(
                     f"{split}_{kind}", getattr(self, f"{split}_{kind}"), x, getattr(self, names), names
@@ -84,9 +85,9 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the finest labels and the groups, which tells a `Scenario` whose positions it holds. The
-        same for a data set and what `coarsen` makes of it, and on every device."""
-        found = sha256()
+        """A hash of the finest labels, the groups and the names of both, which tells a `Scenario` whose
+        positions it holds. The same for a data set and what `coarsen` makes of it, and on every device."""
+        found = sha256(repr((self.subclasses or self.classes, self.groups)).encode())
         for split in ("train", "test"):
             sub, group = getattr(self, f"{split}_sub"), getattr(self, f"{split}_group")
             for labels in (getattr(self, f"{split}_y") if sub is None else sub, group):

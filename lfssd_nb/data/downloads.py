@@ -1,22 +1,26 @@
 """Where the images that are not embedded come from: one ``NAME.npz`` per set in the data root.
 
-A ready ``.npz`` is used as it is; otherwise the set is downloaded (torchvision, scikit-learn) or
-read from your own image folder (pins) once, and written as one ``.npz``. Its arrays:
-``train_images``/``test_images`` uint8 ``[N, H, W, C]``; ``train_label``/``test_label`` (for
-cifar100 ``train_fine``, ``train_coarse``, ...); ``names``, a JSON object of lists of class names;
-``source``, a sentence (absent in files made by others).
+A ready ``.npz`` is used as it is, see `npz`; otherwise the set is downloaded (torchvision, scikit-learn) or
+read from your own image folder (pins) once, and written as one ``.npz``.
+
+What was downloaded is a pickle, which could run any program when it is read. So it is read only where its
+checksum is the published one (CIFAR: torchvision looks at every file), where it comes from a download into
+an empty folder (Olivetti: scikit-learn looks at it), or by `arrays_only`, which builds arrays and no more.
 """
 
 import io
 import json
 import os
-import pickle
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from ..system import files
+from . import npz
+from .arrays_only import read_joblib, read_pickle
 from .encode import split
+from .images import check_two_each, read_folder
 
 
 def arrays(name: str, root: Path) -> dict:
@@ -31,38 +35,7 @@ def arrays(name: str, root: Path) -> dict:
         buffer = io.BytesIO()
         np.savez(buffer, **prepared)
         files.write(path, buffer.getvalue())
-    return _read(path, name)
-
-
-def _read(path: Path, name: str) -> dict:
-    label = "fine" if name == "cifar100" else "label"
-    remedy = "delete it, and it is downloaded or prepared again"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            raw = {key: file[key] for key in file.files}
-        names = json.loads(str(raw["names"]))
-        found = {
-            "classes": names[label],
-            "source": str(raw.get("source", f"{path.name} (origin not recorded)")),
-        }
-        for split in ("train", "test"):
-            found[f"{split}_images"] = images = raw[f"{split}_images"]
-            found[f"{split}_label"] = labels = raw[f"{split}_{label}"]
-            if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(labels):
-                raise ValueError(f"{split}_images {images.dtype}{images.shape}, {len(labels)} labels")
-            if labels.ndim != 1 or labels.dtype.kind not in "iu":
-                raise ValueError(f"{split} labels {labels.dtype}{labels.shape} are no list of class numbers")
-            if labels.min() < 0 or labels.max() >= len(found["classes"]):
-                raise ValueError(
-                    f"labels {labels.min()} to {labels.max()} for {len(found['classes'])} class names"
-                )
-        if name == "cifar100":
-            tree = dict(zip(raw["train_fine"].tolist(), raw["train_coarse"].tolist(), strict=True))
-            found["parents"] = [tree[k] for k in range(len(tree))]
-            found["superclasses"] = names["coarse"]
-    except Exception as error:  # a damaged archive can fail in any of a dozen ways
-        raise ValueError(f"{path} is damaged or incomplete ({error}); {remedy}") from error
-    return found
+    return npz.read(path, name)
 
 
 def _offline(name: str, error: Exception) -> ConnectionError:
@@ -85,8 +58,7 @@ def _cifar(name: str, root: Path) -> dict:
                 out[f"{split}_label"], names["label"] = np.array(found.targets), found.classes
             else:  # torchvision reads the fine labels only; the coarse ones lie in the same file
                 folder = Path(found.root) / found.base_folder
-                rows = pickle.loads((folder / split).read_bytes(), encoding="latin1")
-                meta = pickle.loads((folder / "meta").read_bytes(), encoding="latin1")
+                rows, meta = (read_pickle(folder / part) for part in (split, "meta"))
                 out[f"{split}_fine"] = np.array(rows["fine_labels"])
                 out[f"{split}_coarse"] = np.array(rows["coarse_labels"])
                 names = {"fine": meta["fine_label_names"], "coarse": meta["coarse_label_names"]}
@@ -98,27 +70,45 @@ def _cifar(name: str, root: Path) -> dict:
 def _olivetti(root: Path) -> dict:
     from sklearn.datasets import fetch_olivetti_faces
 
-    try:
-        faces = fetch_olivetti_faces(data_home=root / "sklearn")
-    except OSError as error:
-        raise _offline("olivetti", error) from error
-    images = np.round(faces.images * 255).astype(np.uint8)[..., None]
-    names = [f"person {k}" for k in range(faces.target.max() + 1)]
-    return _split(images, faces.target, names, "Olivetti faces (scikit-learn, AT&T Cambridge)")
+    kept = root / "sklearn" / "olivetti_py3.pkz"  # of an older version, or scikit-learn's own data_home
+    if kept.exists():
+        images = _faces(read_joblib(kept), kept)
+    else:
+        try:
+            with TemporaryDirectory() as empty:
+                images = fetch_olivetti_faces(data_home=empty).images
+        except OSError as error:
+            raise _offline("olivetti", error) from error
+    images = np.round(images * 255).astype(np.uint8)[..., None]
+    owner = np.arange(len(images)) // 10
+    names = [f"person {k}" for k in range(owner.max() + 1)]
+    return _split(images, owner, names, "Olivetti faces (scikit-learn, AT&T Cambridge)")
+
+
+def _faces(raw: np.ndarray, path: Path) -> np.ndarray:
+    """scikit-learn's images, float32 ``[400, 64, 64]`` in 0..1, from the array that it keeps."""
+    numbers = raw.size == 400 * 64 * 64 and raw.dtype.kind in "uif"
+    if not numbers or not np.isfinite(raw).all() or raw.min() == raw.max():
+        raise ValueError(
+            f"{path} holds {raw.dtype}{list(raw.shape)}, not the 400 faces of 64 x 64: delete it, and they "
+            "are downloaded again"
+        )
+    faces = np.float32(raw.T if len(raw) == 64 * 64 else raw)  # some keep a face a column
+    faces = faces - faces.min()
+    faces /= faces.max()
+    return faces.reshape((400, 64, 64)).transpose(0, 2, 1)
 
 
 def _pins(root: Path, size: int = 64) -> dict:
-    from torchvision.datasets import ImageFolder
-
     folder = root / "pins"
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder} does not exist: PinsFaceRecognition cannot be downloaded by a program. Unpack "
             "your copy so that it holds one folder of images per person"
         )
-    found = ImageFolder(str(folder))
-    images = np.stack([np.asarray(image.convert("RGB").resize((size, size))) for image, _ in found])
-    return _split(images, np.array(found.targets), found.classes, f"PinsFaceRecognition at {size}x{size}")
+    images, labels, people, _ = read_folder(folder, size)
+    check_two_each(folder, labels, people)
+    return _split(images, labels, people, f"PinsFaceRecognition at {size}x{size}")
 
 
 def _split(images: np.ndarray, labels: np.ndarray, names: list[str], source: str) -> dict:

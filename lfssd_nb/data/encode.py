@@ -18,6 +18,18 @@ def samples(field: str, x) -> Tensor:
         ) from error
     if x.dim() < 2 or not len(x):
         raise ValueError(f"{field} must be samples [N, ...] of at least one number, got {list(x.shape)}")
+    x = x.float() if x.is_floating_point() else x
+    check_samples(field, x)
+    return x if x.is_floating_point() else x.long()
+
+
+def check_samples(field: str, x: Tensor) -> None:
+    """Raises ``ValueError`` unless x is a tensor of samples ``[N, ...]`` as a network takes them: finite real
+    numbers, or whole ones; no bytes of pictures."""
+    if not isinstance(x, Tensor):
+        raise ValueError(
+            f"{field} must be a tensor, got {type(x).__name__}: Dataset.from_tensors takes arrays and lists"
+        )
     if x.is_complex() or x.dtype == torch.bool:
         raise ValueError(f"{field} is {x.dtype}: give real numbers, or whole ones for tokens")
     if x.dtype == torch.uint8 and x.dim() == 4:
@@ -25,12 +37,10 @@ def samples(field: str, x) -> Tensor:
             f"{field} holds bytes {list(x.shape)}: images are float [N, C, H, W], so divide by 255 (and "
             "permute channels to the front), or let Dataset.from_folder read the files"
         )
-    x = x.float() if x.is_floating_point() else x.long()
-    if not torch.isfinite(x).all():
-        raise ValueError(
-            f"{field} has {int((~torch.isfinite(x)).sum())} NaN or infinite numbers: drop or fill them"
-        )
-    return x
+    if x.is_meta or not x.is_floating_point() or torch.isfinite(x.sum()):  # the sum is five times as fast
+        return
+    if bad := int((~torch.isfinite(x)).sum()):
+        raise ValueError(f"{field} has {bad} NaN or infinite numbers: drop or fill them")
 
 
 def names_and_numbers(
@@ -81,7 +91,8 @@ def split(labels: np.ndarray, test: float, seed: int) -> tuple[np.ndarray, np.nd
         return train_test_split(np.arange(len(labels)), test_size=test, random_state=seed, stratify=labels)
     except ValueError as error:
         raise ValueError(
-            f"cannot split {len(labels)} samples by class ({error}): every class needs two"
+            f"cannot split {len(labels)} samples by class ({error}): every class needs two, and the share "
+            f"test={test} must hold one of each: add samples, or raise it"
         ) from error
 
 
@@ -93,6 +104,44 @@ def stratified(labels: Tensor, n: int, generator: torch.Generator) -> Tensor:
     starts = (counts.cumsum(0) - counts)[labels[by_class]]
     turn = torch.arange(len(labels), device=labels.device) - starts  # 0, 1, ... within the class
     return by_class[((turn + 0.5) / counts[labels[by_class]]).argsort(stable=True)[:n]].sort().values
+
+
+def positions(what: str, index, n: int, of: str = "D", device: torch.device | None = None) -> Tensor:
+    """Positions 0 to n - 1 in D (or ``of``), each once, as int64 ``[M]`` from a list, an array or a tensor.
+
+    Raises ``ValueError`` for masks, fractions, repeats and positions outside.
+    """
+    try:
+        found = index.detach() if isinstance(index, Tensor) else torch.as_tensor(np.asarray(index))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the {what} must be a list of whole numbers, not {index!r:.80} ({error})"
+        ) from error
+    if found.dtype == torch.bool:
+        raise ValueError(
+            f"the {what} must be a list of positions, got a mask of {found.numel()}: a mask becomes one with "
+            "mask.nonzero()[:, 0]"
+        )
+    if found.dim() != 1:
+        kind = f"{found.dtype}{list(found.shape)}"
+        raise ValueError(f"the {what} must be a list of positions, got {kind}: one position alone is [7]")
+    if found.numel() and (found.is_floating_point() or found.is_complex()):
+        raise ValueError(
+            f"the {what} must be a list of positions, got {found.dtype} ({found[0]}, ...): positions are "
+            "whole numbers, take .long() of what holds some"
+        )
+    found = found.long().to(device)
+    if found.numel() and not 0 <= int(found.min()) <= int(found.max()) < n:
+        raise ValueError(
+            f"the {what} is not inside {of}: positions {int(found.min())} to {int(found.max())}, but {of} "
+            f"has {n} samples (0 to {n - 1})"
+        )
+    values, counts = found.unique(return_counts=True)
+    if len(values) < len(found):
+        raise ValueError(
+            f"the {what} names a sample twice; pass every position once ({int(values[counts.argmax()])})"
+        )
+    return found
 
 
 def check_parents(parents: tuple[int, ...], classes: tuple, superclasses: tuple) -> None:
@@ -107,6 +156,10 @@ def check_labels(field: str, labels: Tensor | None, x: Tensor, names: tuple | No
     """Raises ``ValueError`` unless there is a number within the names for each sample."""
     if labels is None:
         return
+    if not isinstance(labels, Tensor):
+        raise ValueError(
+            f"{field} must be a tensor, got {type(labels).__name__}: Dataset.from_tensors takes arrays, lists"
+        )
     if len(labels) != len(x):
         raise ValueError(f"{field} has {len(labels)} entries for {len(x)} samples: give one each")
     if labels.dtype != torch.int64 or labels.dim() != 1:

@@ -1,5 +1,6 @@
 """Images as samples: bytes or files become the normalised float32 ``[N, C, H, W]`` of a `Dataset`."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,13 +75,14 @@ def from_folder(
         raise ValueError(
             f"{folder} holds train/ but no test/ (or val/): add one, or give the folder of the classes"
         )
-    found = [_read(folder / part, size, grey) for part in ("train", others[0])] if ready else None
+    found = [read_folder(folder / part, size, grey) for part in ("train", others[0])] if ready else None
     if found:
         if found[0][2] != found[1][2]:
             raise ValueError(f"{folder}: classes of train {found[0][2]} and test {found[1][2]} differ")
         (train, y, classes, paths), (other, other_y, _, other_paths) = found
     else:
-        every, labels, classes, files = _read(folder, size, grey)
+        every, labels, classes, files = read_folder(folder, size, grey)
+        check_two_each(folder, labels, classes)
         index = split(labels, test, seed)
         (train, other), (y, other_y) = ([of[i] for i in index] for of in (every, labels))
         paths, other_paths = ([files[k] for k in i] for i in index)
@@ -93,21 +95,31 @@ def from_folder(
     return from_bytes(name or folder.name, arrays, device)
 
 
-def _read(folder: Path, size: int, grey: bool) -> tuple[np.ndarray, np.ndarray, list[str], list[Path]]:
+def read_folder(
+    folder: Path, size: int, grey: bool = False
+) -> tuple[np.ndarray, np.ndarray, list[str], list[Path]]:
+    """Images ``[N, size, size, C]``, class numbers, class names and paths of ``FOLDER/CLASS/*.png`` (or jpg,
+    ...). Raises ``ValueError`` naming a class without images, and a file that is none or too large."""
     from PIL import Image
     from torchvision.datasets import ImageFolder
 
     try:
         found = ImageFolder(str(folder), allow_empty=False)
     except FileNotFoundError as error:
-        raise ValueError(f"{folder} holds no images by class ({error}): make one folder a class") from error
+        raise ValueError(
+            f"{folder} holds no images by class ({error}): make one folder a class, without empty ones"
+        ) from error
     mode, images = "L" if grey else "RGB", []
     for path, _ in found.samples:
         try:
-            with Image.open(path) as file:
-                deep = file.mode
-                image = file.convert(mode).resize((size, size))
-        except OSError as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(path) as file:
+                    deep = file.mode
+                    image = file.convert(mode).resize((size, size))
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+            raise ValueError(f"{path} is too large an image ({error}): make it smaller") from error
+        except Exception as error:  # a damaged image can fail in any of a dozen ways
             raise ValueError(f"{path} cannot be read as an image ({error}): remove or replace it") from error
         if deep.startswith(("I", "F")):
             raise ValueError(
@@ -115,3 +127,13 @@ def _read(folder: Path, size: int, grey: bool) -> tuple[np.ndarray, np.ndarray, 
             )
         images.append(np.asarray(image).reshape(size, size, -1))
     return np.stack(images), np.array(found.targets), found.classes, [Path(path) for path, _ in found.samples]
+
+
+def check_two_each(folder: Path, labels: np.ndarray, classes: list[str]) -> None:
+    """Raises ``ValueError`` naming a class whose images cannot be split into training and test images."""
+    few = [name for name, n in zip(classes, np.bincount(labels), strict=True) if n < 2]
+    if few:
+        raise ValueError(
+            f"{folder / few[0]} holds one image, and one to train on and one to test on are needed: add "
+            "some, or take the folder away"
+        )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .dataset import Dataset
+from .encode import positions
 
 KINDS = ("class", "subclass", "random", "group", "classes", "index")
 BY_LABEL = ("class", "subclass", "classes")  # forgotten are all samples that bear a label
@@ -47,15 +48,25 @@ def check(data: Dataset, scenario: Scenario) -> None:
         ("training", (scenario.forget, scenario.retain), data.train_y),
         ("test", (scenario.test_forget, scenario.test_retain), data.test_y),
     ):
+        if (where := {part.device for part in parts}) != {data.device}:
+            raise ValueError(
+                f"the scenario's positions are on {', '.join(sorted(map(str, where)))}, {data.name!r} is on "
+                f"{data.device}: make it from this data set (scenarios.make), after .to(...)"
+            )
         if (total := sum(map(len, parts))) != len(labels):
             raise ValueError(
                 f"the scenario belongs to other data: it splits {total} {split} {data.show.noun}, "
                 f"{data.name!r} has {len(labels)}: make it from this data set (scenarios.make)"
             )
+        if not torch.equal(torch.cat(parts).sort().values, torch.arange(total, device=data.device)):
+            raise ValueError(
+                f"forgotten and retained {split} {data.show.noun} of the scenario ({scenario.kind} "
+                f"{scenario.target}) are not all {total}, each once: make it with scenarios.from_index"
+            )
     if scenario.data and scenario.data != data.fingerprint:
         raise ValueError(
             f"the scenario ({scenario.kind} {scenario.target}) belongs to other data than {data.name!r}: as "
-            "many samples, but other labels. Make it from this data set (scenarios.make)"
+            "many samples, but other labels or names of them. Make it from this data set (scenarios.make)"
         )
     names = {"class": data.classes, "group": data.groups, "subclass": data.subclasses}.get(scenario.kind)
     if scenario.data and names is not None and scenario.target and scenario.target not in names:
@@ -75,32 +86,19 @@ def from_index(
 ) -> Scenario:
     """A scenario from any set of positions in D (and, if some belong to it, in the test set).
 
-    Raises ``ValueError`` for an empty set, repeats, positions outside D, or all of D.
+    Raises ``ValueError`` for an empty set, all of D, and what `encode.positions` refuses.
     """
     n = len(data.train_y)
-    forget = _positions("forget set", forget, data)
+    forget = positions("forget set", forget, n, "D", data.device)
     if not len(forget):
         raise ValueError(f"the forget set is empty ({kind} {target or 'scenario'}): name at least one sample")
-    if int(forget.min()) < 0 or int(forget.max()) >= n:
-        raise ValueError(
-            f"the forget set is not inside D: positions {int(forget.min())} to {int(forget.max())}, "
-            f"but D has {n} samples (0 to {n - 1})"
-        )
-    if len(forget.unique()) < len(forget):
-        raise ValueError("the forget set names a sample twice; pass every position once")
     if len(forget) == n:
         raise ValueError("the forget set is all of D: nothing would be retained; train anew instead")
     keep = torch.ones(n, dtype=torch.bool, device=data.device)
     keep[forget] = False
     test_keep = torch.ones(len(data.test_y), dtype=torch.bool, device=data.device)
     if test_forget is not None:
-        test_forget = _positions("forgotten part of the test set", test_forget, data)
-        if len(test_forget) and not 0 <= int(test_forget.min()) <= int(test_forget.max()) < len(test_keep):
-            raise ValueError(
-                f"test_forget is not inside the test set: positions {int(test_forget.min())} to "
-                f"{int(test_forget.max())}, but it has {len(test_keep)} samples"
-            )
-        test_keep[test_forget] = False
+        test_keep[positions("test_forget", test_forget, len(test_keep), "the test set", data.device)] = False
     return Scenario(
         kind, target, forget.sort().values, keep.nonzero()[:, 0],
         (~test_keep).nonzero()[:, 0], test_keep.nonzero()[:, 0], data.fingerprint,
@@ -176,18 +174,6 @@ def _number(data: Dataset, kind: str, target: int | str, names: tuple[str, ...])
         listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
         raise ValueError(f"unknown {kind} {found!r}: {data.name!r} has 0 to {len(names) - 1} ({listed})")
     return int(found)
-
-
-def _positions(what: str, index, data: Dataset) -> Tensor:
-    found = torch.as_tensor(index, device=data.device)
-    if not found.numel():
-        return found.long().flatten()
-    if found.dim() != 1 or found.is_floating_point() or found.dtype == torch.bool:
-        raise ValueError(
-            f"the {what} must be a list of positions, got {found.dtype}{list(found.shape)}: a mask becomes "
-            "one with mask.nonzero()[:, 0]"
-        )
-    return found.long()
 
 
 def make(data: Dataset, kind: str, target: int | str, seed: int = 0) -> Scenario:

@@ -12,18 +12,17 @@ run any program when it is read: `read` builds numpy arrays and nothing else.
 """
 
 import io
-import pickle
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from .arrays_only import ArraysOnly
+
 LENGTH = 100  # samples a window
 TRAIN_SHARE = 0.75
 SIDES = ("left", "right")
-ALLOWED = {"numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": str.encode}
-ALLOWED["numpy.core.multiarray._reconstruct"] = np.empty(0).__reduce__()[0]
 
 
 def watch() -> dict:
@@ -76,7 +75,7 @@ def read(path: Path) -> dict:
         file = io.BytesIO(path.read_bytes())
         np.lib.format.read_magic(file)
         np.lib.format.read_array_header_1_0(file)
-        raw = _ArraysOnly(file).load().item()
+        raw = ArraysOnly(file).load().item()
         _check(raw, [recording.shape for recording in raw["X"]])
         return raw
     except Exception as error:  # a damaged pickle can fail in any of a dozen ways
@@ -94,16 +93,6 @@ def _check(raw: dict, shapes: list[tuple]) -> None:
         raise ValueError(f"sides {set(raw['side'])} or exercises {set(raw['y'])} are not 0, 1, ...")
     if not all(np.isfinite(recording).all() for recording in raw["X"]):
         raise ValueError("a recording has values that are not finite")
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Refuses every name in a pickle but the four of which numpy arrays are made."""
-
-    def find_class(self, module: str, name: str):
-        full = f"{module}.{name}".replace("numpy._core", "numpy.core")  # since and before numpy 2
-        if full not in ALLOWED:
-            raise pickle.UnpicklingError(f"refused {module}.{name}, which is not part of a numpy array")
-        return ALLOWED[full]
 
 
 def _file() -> Path:

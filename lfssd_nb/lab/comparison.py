@@ -133,7 +133,16 @@ def compare(
                 raise
             warnings.warn(f"{method} is left out: {error}", stacklevel=2)
     with _timed(seconds, "evaluate"):
-        rows = {name: evaluate(model, data, scenario, metrics) for name, model in models.items()}
+        rows = {}
+        for name, model in [*models.items()]:
+            try:
+                rows[name] = evaluate(model, data, scenario, metrics)
+            except FloatingPointError as error:
+                if not every or name in ("original", "gold"):
+                    raise FloatingPointError(f"{name}: {error}") from error
+                warnings.warn(f"{name} is left out: {error}", stacklevel=2)
+                del models[name]
+                unlearned.pop(name, None)
     return Comparison(models, pd.DataFrame(rows).T, unlearned, seconds)
 
 

@@ -18,7 +18,9 @@ from .. import __version__
 from ..data.dataset import Dataset
 from ..data.show import Images, Rows, Tokens
 from ..system import files
-from .architecture import Architecture, Build, describe
+from ..system.named import built_in
+from . import sealed, state
+from .architecture import NETWORKS, Architecture, Build, describe
 from .architecture import build as build_network
 from .tokens import n_tokens
 
@@ -75,8 +77,9 @@ def load(
 
     data: what it is to be used on; it must have the classes, samples and normalisation that the network was
     trained with. build: the function that builds a network of your own.
-    Raises ``FileNotFoundError``, `files.CorruptFile` if a byte of either file has changed or the two do not
-    belong together, ``ValueError`` if the tensors or ``data`` do not fit the settings.
+    Raises ``FileNotFoundError``, `files.CorruptFile` if a byte of either file has changed, the two do not
+    belong together, the settings are none of `save`, or the tensors do not fit them (before memory is taken
+    for them); ``ValueError`` if ``data`` do not fit.
     """
     tensors_at, settings_at = _files(path)
     if not settings_at.exists():
@@ -84,27 +87,21 @@ def load(
     tensors, _ = files.load(tensors_at)
     try:
         settings = json.loads(settings_at.read_text())
-        sealed = settings.pop("seal") == _seal(settings)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        unchanged = settings.pop("seal") == _seal(settings)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise files.CorruptFile(f"{settings_at} is damaged ({error}); copy or make it again") from error
-    if not sealed:
+    if not unchanged:
         raise files.CorruptFile(f"{settings_at} is damaged (its checksum differs); copy or make it again")
+    sealed.check(settings, settings_at)
     if settings["sha256"] != files.digest(tensors):
         raise files.CorruptFile(
             f"{settings_at.name} describes other tensors than those of {tensors_at}: copy or save both again"
         )
     if data is not None:
         _check(settings["data"], _shape(data), tensors_at)
+    _check_shapes(settings, tensors, build, tensors_at)
     model = _empty(settings["architecture"], settings["data"], build, tensors_at)
-    wanted = model.state_dict()
-    for name in [*wanted, *tensors]:
-        there = [tuple(each[name].shape) if name in each else "missing" for each in (wanted, tensors)]
-        if there[0] != there[1]:
-            raise ValueError(
-                f"{tensors_at} does not hold a {settings['architecture']}: {name} is {there[0]} in the "
-                f"network and {there[1]} in the file; save it with the architecture that it has"
-            )
-    model.load_state_dict({name: value.to(wanted[name].dtype) for name, value in tensors.items()})
+    state.load(model, tensors, tensors_at, str(settings["architecture"]))
     return model.to(device or (data.device if data else "cpu")).eval(), settings
 
 
@@ -146,15 +143,37 @@ def _check(stored: dict, given: dict, path: Path) -> None:
             )
 
 
-def _empty(shape: dict, data: dict, build: Callable | None = None, path: Path | str = "") -> nn.Module:
-    """An untrained network for the settings of a data set; ViT-B/16 without downloading its weights."""
+def _check_shapes(settings: dict, tensors: dict, build: Callable | None, path: Path) -> None:
+    """Compares the tensors with a network of the package that takes no memory, before one is built."""
+    net = settings["architecture"]
+    if build is not None or net["width"] is None:
+        return
+    try:
+        architecture = Architecture(**net)
+        make = NETWORKS[architecture.name].build
+        if not built_in(make):
+            return
+        blank = _blank(settings["data"])
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            made = make(blank, architecture.width, architecture.size, False)
+    except Exception as error:  # whatever sizes that do not go together lead to
+        raise files.CorruptFile(f"{path}: no network can be built as it says, {net} ({error})") from error
+    state.check(made.state_dict(), tensors, path, str(net))
+
+
+def _blank(data: dict) -> Dataset:
+    """One sample of zeros, which take the memory of one number, for the settings of a data set."""
     of, dtype = data.get("shape"), getattr(torch, data.get("dtype", "torch.float32").partition(".")[2])
     of = [data["channels"], data["size"], data["size"]] if of is None else of
-    x, y = torch.zeros(1, *of, dtype=dtype), torch.zeros(1, dtype=torch.int64)
+    x, y = torch.zeros((), dtype=dtype).expand(1, *of), torch.zeros(1, dtype=torch.int64)
     show = Tokens(("",) * data["tokens"]) if "tokens" in data else Rows()
-    blank = Dataset("", x, y, x, y, tuple(data["classes"]), "", show)
+    return Dataset("", x, y, x, y, tuple(data["classes"]), "", show)
+
+
+def _empty(shape: dict, data: dict, build: Callable | None = None, path: Path | str = "") -> nn.Module:
+    """An untrained network for the settings of a data set; ViT-B/16 without downloading its weights."""
     if shape["width"] is None and build is None:  # no registered network is without one
         raise ValueError(
             f"{path} holds a network of your own, {shape['name']}: pass the function that builds it, build="
         )
-    return build_network(build or Architecture(**shape), blank, pretrained=False)
+    return build_network(build or Architecture(**shape), _blank(data), pretrained=False)

@@ -15,7 +15,9 @@ from ..system.code import NotHashable, code_of
 from ..system.device import autocast, threads, training_threads
 from ..system.progress import progress
 from . import architecture as networks
+from . import state
 from .architecture import Build, suggested
+from .forward import check_inputs, not_finite
 from .identity import identity
 from .recipes import Recipe, default_recipe
 from .resume import Halfway
@@ -43,8 +45,11 @@ def fit(
     Order, augmentation and dropout depend on ``seed`` alone (shifted by `seeds`). A last batch of one sample,
     on which batch norm cannot train, is left out of that epoch. CPU runs repeat bit for bit, small samples
     whatever torch's number of threads (see `device.training_threads`).
-    Raises ``ValueError`` for fewer than two samples and ``FloatingPointError`` if it diverges.
+    Raises ``ValueError`` for fewer than two samples or what is no tensor, and ``FloatingPointError`` if the
+    loss, a parameter or a buffer is not finite after an epoch.
     """
+    check_inputs("x", x)
+    check_inputs("y", y)
     if len(x) < 2:
         raise ValueError(f"training needs at least two samples, got {len(x)}")
     generator = torch.Generator().manual_seed(training_seed(seed))
@@ -63,6 +68,7 @@ def fit(
     model.train().to(memory_format=layout)
     network = torch.compile(model, dynamic=False) if recipe.compiled else model
     parts = model, optimizer, schedule, generator
+    masks = not_finite(model)  # buffers may hold -inf on purpose
     with threads(training_threads(x)), _seeded(seed, x.device):
         done = halfway.take_up(*parts) if halfway else 0
         for epoch in progress(range(done, recipe.epochs), f"training on {len(x)} samples", show):
@@ -82,8 +88,7 @@ def fit(
                 schedule.step()
                 if callback:
                     total = total + loss.detach() * len(chosen)
-            if not torch.isfinite(loss):
-                raise FloatingPointError(f"training diverged (loss {loss.item()}): lower lr={recipe.lr}")
+            _check_trained(model, masks, loss, x, recipe.lr)
             if halfway and epoch + 1 < recipe.epochs:
                 halfway.keep(epoch + 1, *parts)
             if callback:
@@ -91,6 +96,16 @@ def fit(
                     callback(epoch + 1, float(total) / sum(sizes), model)
                 model.train()
     return model.to(memory_format=torch.contiguous_format).eval()
+
+
+def _check_trained(model: nn.Module, masks: list[str], loss: Tensor, x: Tensor, lr: float) -> None:
+    """The loss does not see the last step: that is seen in the weights and statistics."""
+    broken = [name for name in not_finite(model) if name not in masks]
+    if broken or not torch.isfinite(loss):
+        where = f", {broken[0]} is not finite" if broken else ""
+        sound = torch.isfinite(x).all()
+        remedy = f"lower lr={lr}" if sound else "the samples have NaN or infinite numbers, drop or fill them"
+        raise FloatingPointError(f"training diverged (loss {loss.item()}{where}): {remedy}")
 
 
 @contextmanager
@@ -151,7 +166,7 @@ def trained(
         return fit(model, x, y, recipe, seed, show, None, callback)
     halfway = Halfway(path.with_suffix(".halfway"))
     with suppress(FileNotFoundError, files.CorruptFile):
-        model.load_state_dict(files.load(path, data.device)[0])
+        state.load(model, files.load(path, data.device)[0], path)
         halfway.done()  # another process may have been at it, too
         return model.eval()
     fit(model, x, y, recipe, seed, show, halfway, callback)
@@ -182,7 +197,7 @@ def training_seconds(
 ) -> float:
     """How long training took when the cached model was made; NaN if it is not in the cache."""
     recipe = recipe or default_recipe(data, architecture)
-    with suppress(FileNotFoundError, files.CorruptFile, NotHashable):
+    with suppress(FileNotFoundError, files.CorruptFile, NotHashable, KeyError):
         x, y = _samples(data, index)
         return files.load(identity(data, x, y, architecture, recipe, seed, CODE)[1])[1]["seconds"]
     return float("nan")

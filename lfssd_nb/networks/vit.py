@@ -9,9 +9,12 @@
 Source: Dosovitskiy et al. 2021 (2010.11929); code and weights: torchvision.
 """
 
+import hashlib
+from pathlib import Path
 from pickle import UnpicklingError
 from urllib.error import URLError
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -38,26 +41,49 @@ class _GreyOrColour(nn.Module):
 
 
 def vit_b_16(weights: str | None) -> nn.Module:
-    """torchvision's, with its weights by name."""
-    from torchvision.models import vit_b_16
+    """torchvision's, with its weights by name.
 
-    return vit_b_16(weights=weights)
+    The file in the hub's folder is read if its SHA-256 begins as the name that torchvision publishes says,
+    and only tensors are: it is a pickle, which could run any program. Raises ``ValueError`` for another file.
+    """
+    from torchvision.models import ViT_B_16_Weights, vit_b_16
+
+    model = vit_b_16(weights=None)
+    if weights is None:
+        return model
+    url = ViT_B_16_Weights[weights].url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    published = path.stem.rpartition("-")[2]
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, path, published)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+        if not found.startswith(published):
+            raise ValueError(
+                f"{path} is not the file of {url}: its SHA-256 is {found[:8]}..., not {published}...; delete "
+                "it, and it is downloaded again"
+            )
+        file.seek(0)
+        model.load_state_dict(torch.load(file, "cpu", weights_only=True))
+    return model
 
 
 def vit(n_classes: int, channels: int, image_size: int, size: str, pretrained: bool = True) -> nn.Module:
     """Builds a ViT: images ``[N, channels, image_size, image_size]`` to logits ``[N, n_classes]``.
 
     pretrained: whether ``vit_b_16`` starts from its ImageNet weights; the other sizes never do.
-    Raises ``ValueError`` for an unknown size and ``ConnectionError`` when those weights cannot be downloaded.
+    Raises ``ValueError`` for an unknown size, or other weights in the hub's folder than torchvision's, and
+    ``ConnectionError`` when those cannot be downloaded.
     """
     if size == "vit_b_16":
         try:
             model = vit_b_16(weights="IMAGENET1K_V1" if pretrained else None)
-        except (URLError, OSError, RuntimeError, UnpicklingError) as error:  # the last two: damaged
+        except (URLError, OSError, RuntimeError, UnpicklingError) as error:
             raise ConnectionError(
-                f"the ImageNet weights of vit_b_16 could not be downloaded or read ({error}); delete what is "
-                "of them in torch.hub.get_dir()/checkpoints and connect to the network once, or put the "
-                "file there"
+                f"the ImageNet weights of vit_b_16 could not be downloaded or read ({error}): connect to the "
+                "network once (a copy of that file in torch.hub.get_dir()/checkpoints does, too: its "
+                "checksum is looked at)"
             ) from error
         model.heads = nn.Sequential(nn.Linear(model.hidden_dim, n_classes))
         return _GreyOrColour(model)

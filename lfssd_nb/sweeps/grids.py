@@ -18,7 +18,7 @@ from ..dampening import check_settings
 from ..data.dataset import Dataset
 from ..data.scenarios import Scenario, check
 from ..importance_sums import Importance
-from ..networks.forward import logits
+from ..networks.forward import check_logits, logits
 from ..system.progress import progress
 from .redampen import Dial
 
@@ -124,7 +124,9 @@ def grid(
 def _logits(dial: Dial, cells: Sequence[tuple[float, float]], x: Tensor, batch_size: int) -> Iterable[Tensor]:
     if len(cells) == 1:
         return [logits(dial.at(*cells[0]), x, batch_size)]
-    return dial.logits(x, cells, batch_size)
+    z = dial.logits(x, cells, batch_size)
+    check_logits(z)
+    return z
 
 
 @torch.no_grad()

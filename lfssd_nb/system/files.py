@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 class CorruptFile(ValueError):
-    """A stored file is damaged or is not one of this package's."""
+    """A stored file is damaged, cannot be read, or is not one of this package's."""
 
 
 def digest(tensors: dict[str, Tensor], settings: str = "") -> str:
@@ -79,12 +79,19 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> tuple[dict[str
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist")
     try:
+        Path(path).open("rb").close()
+    except OSError as error:
+        raise CorruptFile(f"{path} cannot be read ({error.strerror}): check its permissions") from error
+    try:
         with safetensors.safe_open(str(path), framework="pt") as file:
             about = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, UnicodeDecodeError) as error:
+        settings = about.get("settings", "")
+        if about.get("sha256") != digest(tensors, settings):
+            raise ValueError("its checksum differs")
+        found = json.loads(settings)
+        if not isinstance(found, dict):
+            raise ValueError("its settings are no JSON object")
+    except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CorruptFile(f"{path} is damaged ({error}); delete it and make it again") from error
-    settings = about.get("settings", "")
-    if about.get("sha256") != digest(tensors, settings):
-        raise CorruptFile(f"{path} is damaged (its checksum differs); delete it and make it again")
-    return {k: v.to(device) for k, v in tensors.items()}, json.loads(settings)
+    return {k: v.to(device) for k, v in tensors.items()}, found

@@ -11,6 +11,7 @@ import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
+from lfssd_nb.data import arrays_only
 from lfssd_nb.data import smartwatch as recordings
 from lfssd_nb.data import surnames as lists
 from lfssd_nb.networks.conv1d import Conv1dClassifier
@@ -198,7 +199,7 @@ def test_a_planted_program_is_refused_by_name_and_not_run(tmp_path):
 )
 def test_other_names_are_refused(name):
     with pytest.raises(pickle.UnpicklingError, match=f"refused {name}"):
-        recordings._ArraysOnly(open(os.devnull, "rb")).find_class(*name.rsplit(".", 1))  # noqa: SIM115
+        arrays_only.ArraysOnly(open(os.devnull, "rb")).find_class(*name.rsplit(".", 1))  # noqa: SIM115
 
 
 def test_an_artificial_file_is_read_as_numpy_reads_it(tmp_path):

@@ -249,7 +249,7 @@ def test_impossible_targets(digits, kind, target, said):
 def test_masks_and_fractions_are_no_positions(digits):
     with pytest.raises(ValueError, match=r"a mask becomes one with mask.nonzero"):
         scenarios.from_index(digits, torch.ones(1397, dtype=torch.bool))
-    with pytest.raises(ValueError, match=r"must be a list of positions, got torch.float32"):
+    with pytest.raises(ValueError, match=r"must be a list of positions, got torch.float64"):
         scenarios.from_index(digits, [0.5])
     with pytest.raises(ValueError, match="test_forget is not inside the test set: positions 400 to 400"):
         scenarios.from_index(digits, [0], [400])

@@ -457,6 +457,11 @@ def spoiled(path: Path) -> str:
     return f"{re.escape(str(path))} is damaged or incomplete .*; delete it, and it is downloaded or prepared"
 
 
+def unfit(path: Path) -> str:
+    said = f"{re.escape(str(path))} does not hold {path.stem} as it should: .*Correct it, or delete it"
+    return f"{said}, and it is downloaded or prepared"
+
+
 @pytest.mark.parametrize("where", [0.0, 0.3, 0.6])
 def test_a_changed_byte_of_the_data(prepare, tmp_path, where):
     prepare("cifar10")
@@ -504,13 +509,13 @@ def test_truncated_data(prepare, tmp_path, damage):
 )
 def test_incomplete_data(prepare, tmp_path, changes, named):
     prepare("cifar10", **changes)
-    with refuses(ValueError, f"(?=.*{named}){spoiled(tmp_path / 'cifar10.npz')}", folder=tmp_path):
+    with refuses(ValueError, f"(?=.*{named}){unfit(tmp_path / 'cifar10.npz')}", folder=tmp_path):
         data.load("cifar10", tmp_path, "cpu")
 
 
 def test_cifar100_without_coarse_labels(prepare, tmp_path):
     prepare("cifar100", train_coarse=None)
-    with refuses(ValueError, f"(?=.*train_coarse){spoiled(tmp_path / 'cifar100.npz')}", folder=tmp_path):
+    with refuses(ValueError, f"(?=.*train_coarse){unfit(tmp_path / 'cifar100.npz')}", folder=tmp_path):
         data.load("cifar20", tmp_path, "cpu")
 
 
@@ -544,7 +549,7 @@ def test_damaged_weights_of_vit(no_network, tmp_path, digits, monkeypatch):
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "vit_b_16-c867db91.pth").write_bytes(b"half of a file")
-    with refuses(ConnectionError, "downloaded or read .*; delete what is of them", folder=tmp_path):
+    with refuses(ValueError, "c867db91.pth is not the file of https://.*; delete it", folder=tmp_path):
         networks.build(networks.Architecture("vit", size="vit_b_16"), digits)
 
 

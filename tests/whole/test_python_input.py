@@ -141,7 +141,7 @@ CASES = {
     "less than no resampling": (lambda g: attacks.auc_and_tpr([1.0], [0.0], n_bootstrap=-1), "bootstrap.*-1"),
     "halves of one": (lambda g: attacks.held_out([1.0], [0.0]), "two samples a side"),
     "one label for all rows": (lambda g: how_accurate.percent_correct(g.z, g.y[:1]), r"\[100, 10\].*\[1\]"),
-    "labels one-hot": (lambda g: how_accurate.percent_correct(g.z, torch.eye(10)[g.y]), "one class number"),
+    "labels one-hot": (lambda g: how_accurate.percent_correct(g.z, torch.eye(10)[g.y]), "one label each"),
     "a label for all logits": (lambda g: attacks.stable_logit(g.z, g.y[:1]), r"\[100, 10\].*\[1\]"),
     "logits of two sets": (lambda g: divergence.js_divergence(g.z, g.z[:9]), "cannot be compared"),
     "odd shadows": (lambda g: lira.halves(100, 3), "pairs.*3"),
@@ -187,5 +187,5 @@ def test_a_method_that_ends_in_broken_weights_gives_no_network(g, monkeypatch):
 
     monkeypatch.setitem(baselines.METHODS, name, baselines.Method(
         name, name, broken, frozenset(), False, ("class",), "", False, {}))  # fmt: skip
-    with pytest.raises(FloatingPointError, match=f"{name} leaves 'weight' with NaN"):
+    with pytest.raises(FloatingPointError, match=f"{name} leaves 'weight' not finite"):
         g.method(name)
