@@ -10,7 +10,7 @@ from torch import nn
 from ..data.dataset import Dataset
 from ..data.scenarios import KINDS, Scenario
 from ..parameters import copy_of
-from ..system.named import built_in, check_free
+from ..system.named import built_in, check_free, unknown
 from .task import NEEDS, Task
 
 
@@ -92,5 +92,5 @@ def method(
 def get(name: str) -> Method:
     """The method of that name. Raises ``ValueError`` listing the known ones."""
     if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}; choose one of {', '.join(METHODS)}")
+        raise ValueError(unknown("method", name, METHODS))
     return METHODS[name]

@@ -9,13 +9,12 @@ cifar100 ``train_fine``, ``train_coarse``, ...); ``names``, a JSON object of lis
 
 import io
 import json
-import os
 import pickle
 from pathlib import Path
 
 import numpy as np
 
-from ..system import files
+from ..system import files, places
 from .encode import split
 
 
@@ -140,6 +139,5 @@ _PREPARE = {
 
 
 def data_root(root: str | Path | None = None) -> Path:
-    """``root``, else ``$LFSSD_DATA``, else ``~/.cache/lfssd_nb/data``."""
-    fallback = Path.home() / ".cache" / "lfssd_nb" / "data"
-    return Path(root or os.environ.get("LFSSD_DATA") or fallback).expanduser()
+    """``root``, else ``$LFSSD_DATA``, else ``data`` in the user's cache folder, see `places.folder`."""
+    return places.folder("LFSSD_DATA", "data", root)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..system.named import unknown
 from .dataset import Dataset
 
 KINDS = ("class", "subclass", "random", "group", "classes", "index")
@@ -211,4 +212,4 @@ def make(data: Dataset, kind: str, target: int | str, seed: int = 0) -> Scenario
         if not all(part.isdecimal() for part in parts):
             raise ValueError(f"index forgetting needs positions in D, like '0+7+12', got {target!r}")
         return from_index(data, list(map(int, parts)), kind="index", target=str(target))
-    raise ValueError(f"unknown scenario {kind!r}; choose one of {', '.join(KINDS)}")
+    raise ValueError(unknown("scenario", kind, KINDS))
