@@ -129,7 +129,8 @@ def settings_of(method: str, given: dict, typed: dict) -> dict:
         if name in typed:
             raise ValueError(f"--option {name}={value}: give it as --{name.replace('_', '-')} {value}")
         default = defaults.get(name)
-        if type(default) in (int, float) and type(value) not in (int, float):
+        finite = type(value) in (int, float) and math.isfinite(value)
+        if type(default) in (int, float) and not finite:
             raise ValueError(f"--option {name}={value}: must be a number, like its default {default}")
     if typed:
         unlearn.check(method, **typed, **{name: v for name, v in given.items() if name != "scale"})

@@ -77,8 +77,8 @@ def _try(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         trial.open("xb").close()
+        trial.unlink()
     finally:
-        with suppress(OSError):
-            trial.unlink(missing_ok=True)
-            for each in missing:  # the innermost first
+        for each in missing:  # the innermost first
+            with suppress(OSError):
                 each.rmdir()
