@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 
 SAID = "lfssd-nb: interrupted; start it again to go on"
 
@@ -52,6 +51,8 @@ def not_for_children() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    from multiprocessing import resource_tracker  # not before Ctrl-C is looked after
+
     resource_tracker.ensure_running()  # that of Python 3.11 unblocks the signal when it begins
     done = threading.Event()
     listener = threading.Thread(target=done.wait, daemon=True)
