@@ -86,7 +86,7 @@ def _setting_options(p: argparse.ArgumentParser) -> None:
         "--data", default="digits",
         help=f"{', '.join(data.NAMES)}; folder:PATH (images by class); module:function that makes a Dataset",
     )  # fmt: skip
-    p.add_argument("--data-root", help="folder of the .npz files (default: $LFSSD_DATA, else ~/.cache)")
+    p.add_argument("--data-root", help="folder of the .npz files (default: $LFSSD_DATA, else in ~/.cache)")
     p.add_argument("--subset", type=whole(1), help="train on a stratified sample of this many samples")
     p.add_argument(
         "--scenario", type=one_of("scenario", scenarios.KINDS), default="class",

@@ -2,7 +2,7 @@
 
 ``digits``, ``names`` and ``watch`` are inside packages that are installed with this one and need no network.
 The others are prepared once by `downloads` as ``NAME.npz`` in the data root (``root=``, or the environment
-variable ``LFSSD_DATA``, or ``~/.cache/lfssd_nb/data``); a ready ``.npz`` is used as is.
+variable ``LFSSD_DATA``, or ``data`` in the user's cache folder); a ready ``.npz`` is used as is.
 """
 
 from pathlib import Path

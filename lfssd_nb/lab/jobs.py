@@ -2,6 +2,9 @@
 
 ``joblib.parallel_config(...)`` decides where. What a job computes depends on nothing but its arguments:
 it runs with one torch thread, with the caller's places for models and data, and alone in its process.
+
+A Dask scheduler or a Ray head gives code execution to whoever reaches its port: keep it in a private network,
+with TLS, see SECURITY.md.
 """
 
 import copyreg
