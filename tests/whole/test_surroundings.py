@@ -2,11 +2,15 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 import lfssd_nb
 from lfssd_nb import cli
@@ -50,6 +54,38 @@ def test_the_command_says_the_same_elsewhere(here, options, tmp_path):
     assert (done.returncode, done.stderr) == (0, f"written to {Path('für dich/Ergebnis 1.json')}\n")
     assert measured(place / "für dich" / "Ergebnis 1.json") == here
     assert sorted(path.name for path in place.iterdir()) == ["für dich", "mein Gedächtnis"]
+
+
+# ---- what is installed
+
+ROOT = Path(__file__).parents[2]
+OF_CONDA = {"pytorch": "torch", "matplotlib-base": "matplotlib", "seaborn-base": "seaborn"}
+HOLES = {  # fixed in
+    "ray": "2.54", "distributed": "2026.1", "nbconvert": "7.17", "jupyter-server": "2.20",
+    "jupyterlab": "4.5.7", "tqdm": "4.66.3", "scikit-learn": "1.5",
+}  # fmt: skip
+
+
+def oldest() -> dict[str, str]:
+    """What pyproject.toml asks for at least, by package."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    listed = [
+        *project["dependencies"],
+        *(each for e in project["optional-dependencies"].values() for each in e),
+    ]
+    found = {each.name: each.specifier for each in map(Requirement, listed)}
+    return {name: next(iter(said)).version for name, said in found.items() if name != "lfssd_nb"}
+
+
+def test_the_oldest_versions_are_above_published_holes():
+    assert all(Version(oldest()[name]) >= Version(fixed) for name, fixed in HOLES.items())
+
+
+def test_conda_and_pip_ask_for_the_same():
+    said = re.findall(r"^ +- ([\w.-]+)[>=]+([\d.]+)", (ROOT / "environment.yml").read_text(), re.MULTILINE)
+    conda = {OF_CONDA.get(name, name.replace("_", "-")): version for name, version in said}
+    assert conda.pop("python") == "3.11"
+    assert conda == {name: version for name, version in oldest().items() if name != "ray"}
 
 
 # ---- the places of models and data
