@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import warnings
 
 import numpy as np
 import pytest
@@ -224,3 +225,35 @@ def test_one_line_with_the_value_and_the_remedy(place, monkeypatch, capsys, line
     assert re.fullmatch(f"lfssd-nb: error: .*(?:{said}).*\n", err), err
     assert "Traceback" not in err and not out
     assert everything(place) == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"forget {QUICK}--data mine:raises --debug",
+        "compare --debug --data mine:raises --device cpu",
+        f"{SMALL}--out garbage.bin --debug",
+    ],
+)
+def test_debug_shows_where_it_arose(place, capsys, line):
+    assert cli.main(shlex.split(line)) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback") and err.splitlines()[-1].startswith("lfssd-nb: error: ")
+
+
+@pytest.mark.parametrize("line", [f"forget {QUICK}", f"{SMALL}--out new"])
+@pytest.mark.parametrize("where", ["garbage.bin", "garbage.bin/below"])
+def test_a_cache_that_cannot_be_written(place, monkeypatch, capsys, line, where):
+    """A reproduction needs it and says so before any work; a single network is trained without."""
+    monkeypatch.setenv("LFSSD_CACHE", where)
+    trained = []
+    monkeypatch.setattr(training, "fit", lambda model, *_, **__: trained.append(1) or model.eval())
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        code = cli.main(shlex.split(line))
+    err, before = capsys.readouterr().err, "LFSSD_CACHE 'garbage.bin.*' cannot be written .*give a folder in"
+    if line.startswith("forget"):
+        assert code == 0 and trained
+        assert any(re.search("not cached: .*could not write .*another place", str(w.message)) for w in said)
+    else:
+        assert code == 2 and not trained and re.fullmatch(f"lfssd-nb: error: {before}.*\n", err)
