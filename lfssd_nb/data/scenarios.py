@@ -209,7 +209,7 @@ def make(data: Dataset, kind: str, target: int | str, seed: int = 0) -> Scenario
         return forget_random(data, int(target), seed)
     if kind == "index":
         parts = str(target).split("+")
-        if not all(part.isdecimal() for part in parts):
+        if not all(part.isdecimal() and len(part) < 19 for part in parts):  # as 64 bits hold them
             raise ValueError(f"index forgetting needs positions in D, like '0+7+12', got {target!r}")
         return from_index(data, list(map(int, parts)), kind="index", target=str(target))
     raise ValueError(unknown("scenario", kind, KINDS))

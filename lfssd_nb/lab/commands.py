@@ -11,7 +11,16 @@ from ..networks.architecture import describe
 from . import multiprocess
 from .comparison import compare as compared
 from .comparison import over_seeds
-from .requests import data_of, method_of, network_of, options_of, recipe_of, scenario_of, settings_of
+from .requests import (
+    check_fit,
+    data_of,
+    method_of,
+    network_of,
+    options_of,
+    recipe_of,
+    scenario_of,
+    settings_of,
+)
 
 
 def forget(args: argparse.Namespace) -> dict:
@@ -30,6 +39,7 @@ def forget(args: argparse.Namespace) -> dict:
     loaded, processes = data_of(args), multiprocess.ranks()[1]
     network = network_of(args, loaded)
     scenario = scenario_of(args, loaded)
+    check_fit([method], loaded, scenario)
     recipe = recipe_of(args, loaded, network)
     methods, gold, share = {method: options}, not args.no_gold, processes > 1
     done = compared(loaded, scenario, network, methods, args.seed, recipe, gold, share)
@@ -65,7 +75,9 @@ def compare(args: argparse.Namespace) -> pd.DataFrame:
     methods = [name if name == "all" else method_of(name) for name in args.methods]
     loaded = data_of(args)
     network = network_of(args, loaded)
-    scenario, recipe = scenario_of(args, loaded), recipe_of(args, loaded, network)
+    scenario = scenario_of(args, loaded)
+    check_fit(methods, loaded, scenario)
+    recipe = recipe_of(args, loaded, network)
     return over_seeds(loaded, scenario, network, methods, args.seeds, recipe)
 
 

@@ -124,19 +124,31 @@ def options_of(pairs: list[str] | None) -> dict:
 def settings_of(method: str, given: dict, typed: dict) -> dict:
     """All options of a method; ``typed``: those of LFSSD and SSD, which have a place of their own on the
     command line. Raises ``ValueError`` for an unknown one, and a text where a number belongs."""
-    defaults = {"scale": 0.4} if typed else baselines.get(method).defaults
+    defaults = {"scale": 0.4, "squared": True} if typed else baselines.get(method).defaults
     for name, value in given.items():
         if name in typed:
             raise ValueError(f"--option {name}={value}: give it as --{name.replace('_', '-')} {value}")
-        default = defaults.get(name)
-        finite = type(value) in (int, float) and math.isfinite(value)
-        if type(default) in (int, float) and not finite:
+        kind, default = type(defaults.get(name)), defaults.get(name)
+        if kind in (int, float) and not (type(value) in (int, float) and math.isfinite(value)):
             raise ValueError(f"--option {name}={value}: must be a number, like its default {default}")
+        if kind is bool and type(value) is not bool:
+            raise ValueError(f"--option {name}={value}: must be true or false")
+    if typed and given.get("offload") is not None:
+        devices.usable(given["offload"])
     if typed:
         unlearn.check(method, **typed, **{name: v for name, v in given.items() if name != "scale"})
     else:
         baselines.get(method).check(given)
     return typed | given
+
+
+def check_fit(methods: list[str], loaded: Dataset, scenario: scenarios.Scenario) -> None:
+    """Raises ``ValueError`` for a method that is not defined for such a forget set or such samples."""
+    for name in methods:
+        if name != "all" and not (method := baselines.get(name)).fits(loaded, scenario):
+            kinds = f"--scenario {', '.join(method.kinds)}, not {scenario.kind}"
+            why = "inputs that bear noise, not tokens" if scenario.kind in method.kinds else kinds
+            raise ValueError(f"{name} is for {why}: choose another method")
 
 
 def recipe_of(args: argparse.Namespace, loaded: Dataset, network: Build) -> Recipe:

@@ -76,6 +76,16 @@ FORGET = [  # after QUICK; a later option overrides an earlier one
     ("--option alpha=3", "--option alpha=3: give it as --alpha 3"),
     ("--option batch_size=3", "--option batch_size=3: give it as --batch-size 3"),
     ("--option alfa=3", "lfssd has no setting alfa; its settings: alpha, lam"),
+    ("--option squared=5", "--option squared=5: must be true or false"),
+    ("--option offload=gpu", "device 'gpu' cannot be used here .*try 'cpu'"),
+    (
+        "--method class_mask --scenario random",
+        "class_mask is for --scenario class, not random: choose another method",
+    ),
+    (
+        "--method jit --data names --subset 200 --arch gru",
+        "jit is for inputs that bear noise, not tokens: choose",
+    ),
     ("--option scale=big", "--option scale=big: must be a number, like its default 0.4"),
     # forget sets
     ("--target 77", "unknown class 77: 'digits' has 0 to 9"),
@@ -91,6 +101,7 @@ FORGET = [  # after QUICK; a later option overrides an earlier one
     ("--scenario random --target cat", "needs a number of samples, got 'cat'"),
     ("--scenario random --target 2.5", "needs a number of samples, got '2.5'"),
     ("--scenario index --target 0+x", "needs positions in D, like '0.7.12?', got '0.x'"),
+    ("--scenario index --target 99999999999999999999", "needs positions in D, .*got '99999999999999999999'"),
     ("--scenario index --target 100", "not inside D: positions 100 to 100, but D has 100 samples"),
     ("--scenario index --target 4+4", "names a sample twice"),
     ("--scenario group --target 1", "'digits' has no groups"),
@@ -134,6 +145,7 @@ COMPARE = [
     ("--methods lfssd lfssd", "--methods names lfssd twice: give each once"),
     ("--methods", "--methods expected at least one argument"),
     ("--seeds 0 0", "--seeds names 0 twice: give each once"),
+    ("--methods unsir --scenario random", "unsir is for --scenario class, not random: choose another method"),
     ("--seeds -1 0", "--seeds must be at least 0, got -1"),
     ("--seeds a", "--seeds must be a whole number, at least 0, got 'a'"),
     ("--csv empty", "--csv 'empty' cannot be written .it is a folder."),
