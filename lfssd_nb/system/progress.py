@@ -4,11 +4,11 @@ import os
 import threading
 from collections.abc import Iterable
 
-from tqdm.auto import tqdm
+from tqdm import auto
 
 
-class _Bar(tqdm):
-    """Its lock is for threads: tqdm's own is a semaphore of the system, which a killed worker leaves."""
+class tqdm(auto.tqdm):
+    """Its lock is for threads: the usual one is a semaphore of the system, which a killed worker leaves."""
 
     _lock = threading.RLock()
 
@@ -16,4 +16,4 @@ class _Bar(tqdm):
 def progress(items: Iterable, label: str, show: bool = True) -> tqdm:
     """Wraps ``items`` in a tqdm bar that disappears when it is done."""
     silent = not show or os.environ.get("LFSSD_PROGRESS", "on") == "off"
-    return _Bar(items, desc=label, leave=False, disable=silent)
+    return tqdm(items, desc=label, leave=False, disable=silent)
