@@ -11,7 +11,7 @@ from ..data.dataset import Dataset
 from ..data.scenarios import KINDS, Scenario
 from ..networks.forward import not_finite
 from ..parameters import copy_of
-from ..system.named import built_in, check_free
+from ..system.named import built_in, check_free, unknown
 from .settings import check_values
 from .task import NEEDS, Task
 
@@ -103,5 +103,5 @@ def method(
 def get(name: str) -> Method:
     """The method of that name. Raises ``ValueError`` listing the known ones."""
     if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}; choose one of {', '.join(METHODS)}")
+        raise ValueError(unknown("method", name, METHODS))
     return METHODS[name]

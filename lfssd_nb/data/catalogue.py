@@ -2,7 +2,7 @@
 
 ``digits``, ``names`` and ``watch`` are inside packages that are installed with this one and need no network.
 The others are prepared once by `downloads` as ``NAME.npz`` in the data root (``root=``, or the environment
-variable ``LFSSD_DATA``, or ``~/.cache/lfssd_nb/data``); a ready ``.npz`` is used as is.
+variable ``LFSSD_DATA``, or ``data`` in the user's cache folder); a ready ``.npz`` is used as is.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ..system import device as devices
+from ..system.named import unknown
 from . import downloads
 from .dataset import COARSE_NAMES, Dataset
 from .digits import digits
@@ -45,7 +46,7 @@ def load(name: str, root: str | Path | None = None, device: str | torch.device |
     download fails, ``FileNotFoundError`` if your copy of pins is not there.
     """
     if name not in NAMES:
-        raise ValueError(f"unknown data set {name!r}; choose one of {', '.join(NAMES)}")
+        raise ValueError(unknown("data set", name, NAMES))
     device = torch.device(devices.usable(device) if device else devices.best())
     if name in COARSE_OF:
         return load(COARSE_OF[name], root, device).coarsen()

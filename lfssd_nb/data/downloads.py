@@ -10,13 +10,12 @@ an empty folder (Olivetti: scikit-learn looks at it), or by `arrays_only`, which
 
 import io
 import json
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from ..system import files
+from ..system import files, places
 from . import npz
 from .arrays_only import read_joblib, read_pickle
 from .encode import split
@@ -130,6 +129,5 @@ _PREPARE = {
 
 
 def data_root(root: str | Path | None = None) -> Path:
-    """``root``, else ``$LFSSD_DATA``, else ``~/.cache/lfssd_nb/data``."""
-    fallback = Path.home() / ".cache" / "lfssd_nb" / "data"
-    return Path(root or os.environ.get("LFSSD_DATA") or fallback).expanduser()
+    """``root``, else ``$LFSSD_DATA``, else ``data`` in the user's cache folder, see `places.folder`."""
+    return places.folder("LFSSD_DATA", "data", root)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..system.named import unknown
 from .dataset import Dataset
 from .encode import positions
 
@@ -194,7 +195,7 @@ def make(data: Dataset, kind: str, target: int | str, seed: int = 0) -> Scenario
         return forget_random(data, int(target), seed)
     if kind == "index":
         parts = str(target).split("+")
-        if not all(part.isdecimal() for part in parts):
+        if not all(part.isdecimal() and len(part) < 19 for part in parts):  # as 64 bits hold them
             raise ValueError(f"index forgetting needs positions in D, like '0+7+12', got {target!r}")
         return from_index(data, list(map(int, parts)), kind="index", target=str(target))
-    raise ValueError(f"unknown scenario {kind!r}; choose one of {', '.join(KINDS)}")
+    raise ValueError(unknown("scenario", kind, KINDS))

@@ -2,6 +2,9 @@
 
 ``joblib.parallel_config(...)`` decides where. What a job computes depends on nothing but its arguments:
 it runs with one torch thread, with the caller's places for models and data, and alone in its process.
+
+A Dask scheduler or a Ray head gives code execution to whoever reaches its port: keep it in a private network,
+with TLS, see SECURITY.md.
 """
 
 import copyreg
@@ -21,6 +24,7 @@ from joblib.parallel import get_active_backend
 from ..baselines.registry import METHODS
 from ..networks.architecture import NETWORKS
 from ..system.device import threads
+from ..system.interrupts import not_for_children
 from ..system.named import built_in
 from ..system.progress import progress
 
@@ -66,7 +70,7 @@ def in_parallel(job: Callable, arguments: Sequence[tuple], n_jobs: int | None, l
     backend, configured = get_active_backend()
     if n_jobs is None:
         n_jobs = -1 if configured is None else configured
-    with progress(range(len(arguments)), label) as bar, _reporting_lost_jobs(backend):
+    with progress(range(len(arguments)), label) as bar, _reporting_lost_jobs(backend), not_for_children():
         parallel = _Parallel(n_jobs=n_jobs, batch_size=1)  # a worker that dies takes one job with it
         parallel.bar = bar
         return parallel(joblib.delayed(_call)(job, each, places) for each in arguments)

@@ -14,6 +14,9 @@ own on the rank where it happened, `RankFailed` with its text on the others. One
 block should end the process, as it does if nobody catches it: torchrun then ends the others. A rank that
 never comes (it caught its own exception elsewhere, or hangs) is given up after ``timeout``.
 
+**Security.** The ranks exchange pickles over ports without a password (MASTER_PORT and those of gloo and
+nccl): whoever reaches them can run code in the processes. A private network or a firewall, see SECURITY.md.
+
 Without torchrun everything here is an ordinary call in one process. Tested with gloo on CPUs; the nccl
 path is written after its documentation and has not been run.
 """

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset
 from ..precision import evaluating
-from ..system.named import check_call, check_free
+from ..system.named import check_call, check_free, unknown
 from .seeds import training_seed
 
 
@@ -58,12 +58,12 @@ class Architecture:
     def __post_init__(self):
         if self.name not in NETWORKS:
             raise ValueError(
-                f"unknown architecture {self.name!r}; choose one of {', '.join(NETWORKS)}, or pass a "
-                "function that builds your own network"
+                f"{unknown('architecture', self.name, NETWORKS)}, or pass a function that builds your own "
+                "network"
             )
         sizes = NETWORKS["vit"].sizes
         if self.size not in (None, *sizes):
-            raise ValueError(f"unknown ViT size {self.size!r}; choose {', '.join(sizes[:-1])} or {sizes[-1]}")
+            raise ValueError(unknown("ViT size", self.size, sizes))
         if self.width is None:
             object.__setattr__(self, "width", NETWORKS[self.name].width)
         if self.width < 1:

@@ -43,6 +43,7 @@ def conv1d(data: Dataset, width: int, size: str | None, pretrained: bool) -> nn.
     if data.train_x.dim() != 3 or data.train_x.shape[2] < 8:
         shape = list(data.train_x.shape)
         raise ValueError(
-            f"conv1d takes series [N, channels, T] of 8 steps or more; {data.name!r} has {shape}"
+            f"conv1d takes series [N, channels, T] of 8 steps or more; {data.name!r} has {shape}: "
+            "choose mlp, which takes any shape"
         )
     return Conv1dClassifier(len(data.classes), data.train_x.shape[1], width)

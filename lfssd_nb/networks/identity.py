@@ -5,7 +5,6 @@ trains, and what builds the network, with all of the package's and your own code
 network of your own its initial weights, too. Neither the names of files nor comments count.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset
-from ..system import files
+from ..system import files, places
 from ..system.code import NotHashable, code_of
 from ..system.device import training_threads
 from .architecture import NETWORKS, Architecture, Build, build, describe
@@ -23,8 +22,8 @@ from .seeds import training_seed
 
 
 def cache_root() -> Path:
-    """``$LFSSD_CACHE``, else ``~/.cache/lfssd_nb``."""
-    return Path(os.environ.get("LFSSD_CACHE") or Path.home() / ".cache" / "lfssd_nb").expanduser()
+    """``$LFSSD_CACHE``, else the user's cache folder, see `places.folder`."""
+    return places.folder("LFSSD_CACHE")
 
 
 def identity(

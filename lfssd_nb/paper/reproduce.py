@@ -15,16 +15,17 @@ import joblib
 import pandas as pd
 import torch
 
-from .. import baselines
 from ..audit.how_accurate import accuracy
 from ..data import downloads
 from ..lab import cases, records, tuning
 from ..lab.jobs import in_parallel, single_threaded
 from ..networks import checkpoints
 from ..networks.architecture import build
+from ..networks.identity import cache_root
 from ..networks.training import trained
 from ..system import device as devices
-from ..system import files
+from ..system import files, places
+from ..system.named import unknown
 from . import published
 from .plan import compiled_where_it_pays, plan, rates_of, training_cost
 from .published import EXTRA, STAGES, Job, runs_of, tunings_of
@@ -40,7 +41,7 @@ def chosen(profile: Profile, names: Sequence[str] | None, device: str) -> list[J
     known = [stage.name for stage in (*STAGES, *EXTRA)]
     for name in names or ():
         if name not in known:
-            raise ValueError(f"unknown stage {name!r}; choose from {', '.join(known)}")
+            raise ValueError(unknown("stage", name, known))
     wanted = list(STAGES) if names is None else [s for s in (*STAGES, *EXTRA) if s.name in names]
     if names is None:  # the faces that the study used where you have them, else those of scikit-learn
         mine = (downloads.data_root() / "pins").is_dir() or (downloads.data_root() / "pins.npz").exists()
@@ -177,7 +178,7 @@ def profile(
     Raises ``ValueError`` for an unknown name and fewer than one target.
     """
     if name not in PROFILES:
-        raise ValueError(f"unknown profile {name!r}; choose one of {', '.join(PROFILES)}")
+        raise ValueError(unknown("profile", name, PROFILES))
     found = PROFILES[name]
     if images is not None:
         found = replace(found, images=images)
@@ -198,14 +199,14 @@ def profile(
 
 def main(args) -> None:
     """The command with its options, see ``lfssd-nb reproduce --help``."""
-    for method in args.methods or ():
-        baselines.get(method)
     scale = profile(args.profile, images=args.images, epochs=args.epochs, seeds=args.seeds,
                     targets=args.targets, vit=args.vit)  # fmt: skip
-    if args.jobs is not None and args.jobs < 1:
-        raise ValueError(f"jobs must be at least 1, got {args.jobs}")
-    device = str(devices.usable(args.device or devices.best()))
-    folder = Path(args.out or f"build/reproduce/{args.profile}").absolute()
+    device = str(devices.usable(devices.best() if args.device is None else args.device))
+    out = f"build/reproduce/{args.profile}" if args.out is None else args.out
+    for what, place in (("--out", out), ("--share", args.share), ("LFSSD_CACHE", cache_root())):
+        if place is not None:
+            places.check_folder(place, what)
+    folder = Path(out).absolute()
     n_jobs = args.jobs or (joblib.cpu_count() if device == "cpu" else 1)
     jobs = chosen(scale, args.stages, device)
     same_images(jobs, folder)
@@ -217,5 +218,5 @@ def main(args) -> None:
     if not args.plan:
         run(jobs, args.methods, folder, n_jobs)
         print(f"records.csv, tuning.csv and models.csv are in {folder}")
-        if args.share:
+        if args.share is not None:
             share(jobs, Path(args.share))

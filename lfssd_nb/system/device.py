@@ -75,9 +75,20 @@ def name(device: torch.device) -> str:
 
 
 def usable(device: str | torch.device) -> str | torch.device:
-    """The device itself. Raises ``ValueError`` for one that is not there."""
+    """The device itself. Raises ``ValueError`` for one that is not there, or holds no numbers (meta)."""
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {str(device)!r} cannot be used here ({error}); try 'cpu'") from error
+        torch.ones(1, device=device).item()
+    except Exception as error:  # torch has a dozen ways to say it, some over many lines
+        why = str(error).split("\n")[0].rstrip(".")
+        raise ValueError(f"device {str(device)!r} cannot be used here ({why}); try 'cpu'") from error
     return device
+
+
+def memory(device: torch.device) -> float:
+    """Bytes that the device has in all, of a CPU's machine; infinite where nobody says."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return float("inf")

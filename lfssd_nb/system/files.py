@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import safetensors
@@ -54,7 +55,8 @@ def write(path: str | Path, payload: bytes) -> None:
             "free some space or choose another place (LFSSD_CACHE, LFSSD_DATA)",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what it could not write for, it cannot look for either
+            temporary.unlink(missing_ok=True)
 
 
 def read_json(path: str | Path) -> dict | list:

@@ -3,7 +3,16 @@
 import importlib
 import inspect
 import sys
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
+
+
+def unknown(what: str, name: object, known: Collection[str]) -> str:
+    """What to say of a name that is not there: which are, and which was probably meant."""
+    close = get_close_matches(str(name), known, 1)
+    meant = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown {what} {name!r}; choose one of {', '.join(known)}{meant}"
 
 
 def load(name: str, what: str):
@@ -19,7 +28,7 @@ def load(name: str, what: str):
         sys.path.insert(0, here)
     try:
         found = importlib.import_module(module)
-    except Exception as error:  # the user's code may fail in any way
+    except (Exception, SystemExit) as error:  # the user's code may fail in any way
         raise ValueError(
             f"{what} {name!r}: {type(error).__name__}: {error}; it is module:function, and {module}.py is "
             f"looked for in {here} and among the installed packages"

@@ -1,9 +1,16 @@
 """One progress bar for all long work; ``LFSSD_PROGRESS=off`` (set by the tests) silences it."""
 
 import os
+import threading
 from collections.abc import Iterable
 
-from tqdm.auto import tqdm
+from tqdm import auto
+
+
+class tqdm(auto.tqdm):
+    """Its lock is for threads: the usual one is a semaphore of the system, which a killed worker leaves."""
+
+    _lock = threading.RLock()
 
 
 def progress(items: Iterable, label: str, show: bool = True) -> tqdm:

@@ -688,48 +688,6 @@ def test_after_sigkill_a_half_written_file_is_never_read(killed, few):
 # ---- the command line
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("--data mnist", "unknown data set 'mnist'; choose one of digits, "),
-        ("--data pins", "pins does not exist"),
-        ("--scenario klass", "unknown scenario 'klass'; choose one of class, subclass, random, group"),
-        ("--target 77", "unknown class 77: 'digits' has 0 to 9"),
-        ("--target cat", "unknown class 'cat': 'digits' has 0 to 9"),
-        ("--scenario subclass --target 77", "unknown subclass 77: 'digits5' has 0 to 9"),
-        ("--scenario random --target 0", "cannot forget 0 random samples of 100; choose 1 to 99"),
-        ("--scenario random --target cat", "needs a number of samples, got 'cat'"),
-        ("--arch resnet", "unknown architecture 'resnet'; choose one of resnet18, vit"),
-        ("--width 0", "width must be at least 1, got 0"),
-        ("--method sdd", "unknown method 'sdd'; choose one of .*lfssd, ssd"),
-        ("--alpha 0", "alpha must be positive .*got 0.0"),
-        ("--alpha nan", "alpha must be positive .*got nan"),
-        ("--alpha inf", "alpha must be .*got inf"),
-        ("--lam -1", "lam .*must be non-negative .*got -1.0"),
-        ("--lam inf", "lam.* must be .*got inf"),
-        ("--reduction mean", "unknown reduction 'mean'; choose 'sample' or 'batch'"),
-        ("--reduction batch", "give alpha"),
-        ("--subset 0", "subset of 0 images is not possible"),
-        ("--subset -5", "subset of -5 images is not possible"),
-        ("--epochs 0", "epochs >= 1"),
-        ("--epochs -1", "epochs >= 1"),
-        ("--batch-size 0", "batch_size must be at least 1, got 0"),
-        ("--batch-size -3", "batch_size must be at least 1, got -3"),
-        ("--device abacus", "abacus"),
-    ],
-)
-def test_bad_arguments(capsys, tmp_path, own_cache, monkeypatch, arguments, message):
-    """Exit code 2 and one line; nothing is trained for it, and the old result stays."""
-    monkeypatch.setenv("LFSSD_DATA", str(tmp_path / "data"))
-    out = tmp_path / "out.json"
-    out.write_text("old")
-    before = contents(tmp_path)
-    assert cli.main(["forget", *f"{QUICK} --json {out} {arguments}".split()]) == 2
-    captured = capsys.readouterr()
-    assert re.fullmatch(f"lfssd-nb: error: .*{message}.*\n", captured.err) and not captured.out
-    assert contents(tmp_path) == before
-
-
 def test_no_network_on_the_command_line(no_network, capsys, tmp_path):
     assert cli.main(["forget", "--data", "cifar10", "--data-root", str(tmp_path)]) == 2
     assert "put a ready cifar10.npz into the data root" in capsys.readouterr().err.splitlines()[-1]

@@ -19,7 +19,7 @@ METHOD = {
 }  # fmt: skip
 FLOORS = [  # each wing knows those to its left
     "system", "method", "data", "networks", "baselines", "audit", "figures", "sweeps", "explorer", "course",
-    "lab", "paper", "cli",
+    "lab", "paper", "cli", "__main__",
 ]  # fmt: skip
 NEVER = {("baselines", "audit"), ("audit", "baselines"), ("figures", "lab"), ("sweeps", "figures")}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
