@@ -181,7 +181,7 @@ def test_a_comparison_leaves_out_what_is_not_finite_or_names_it(few, own_cache, 
     baselines.method("NaN", ["full"])(nan_method)
     scenario, recipe = scenarios.forget_class(few, 3), Recipe(1)
     try:
-        with pytest.raises(FloatingPointError, match="nan_method leaves .* not finite"):
+        with pytest.raises(FloatingPointError, match=r"nan_method leaves .* not finite"):
             lab.compare(few, scenario, MLP, ["nan_method"], recipe=recipe)
         monkeypatch.setattr(lab.comparison, "fitting", lambda *_: ["nan_method", "finetune"])
         with warnings.catch_warnings(record=True) as said:
