@@ -98,8 +98,8 @@ def compare(
     architecture: an `Architecture` or a function of your own, also as ``build=``, see `training.trained`.
     methods: options by method name, for instance ``{"lfssd": {"alpha": 4}, "scrub": {}}``, names alone, or
     ``"all"`` for all that are registered and fit (default: LFSSD and SSD); options of LFSSD and SSD are those
-    of `unlearn.lfssd`, of others those of `baselines`. Of ``"all"``, what refuses is left out, and one warning
-    at the end names them.
+    of `unlearn.lfssd`, of others those of `baselines`. Of ``"all"``, what refuses is left out; one warning at
+    the end names them.
     metrics: of your own, by name: ``metric(model, data, scenario)`` gives a number.
     distributed: all ranks of a `multiprocess.process_group` call this: rank 0 trains while the others
     wait, all share the work of the importances, and each returns the same comparison. LFSSD and SSD alone.

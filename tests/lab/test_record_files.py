@@ -77,7 +77,8 @@ def flipped(text: bytes) -> bytes:
 DAMAGES = {
     "a digit": flipped, "empty": lambda _: b"", "{}": lambda _: b"{}", "[]": lambda _: b"[]",
     "[[]]": lambda _: b"[[]]", "null": lambda _: b"null", "text": lambda _: b"\xff\xfe\x00",
-    "cut": lambda text: text[:40], "deep": lambda _: b"[" * 100_000, "others": lambda _: b'{"a": 1}', "a name": lambda _: b'"tow"',
+    "cut": lambda text: text[:40], "deep": lambda _: b"[" * 100_000, "others": lambda _: b'{"a": 1}',
+    "a name": lambda _: b'"tow"',
 }  # fmt: skip
 
 

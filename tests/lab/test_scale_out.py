@@ -228,9 +228,9 @@ from lfssd_nb.lab import cases, records
 from lfssd_nb.networks import Architecture, Recipe
 
 there = Path(sys.argv[1])
-recipe = Recipe(10_000)  # for hours
-runs = [cases.Run(cases.Case("digits", Architecture("resnet18", 8), "class", "3", seed, (5,), 100, recipe), "nothing")
-        for seed in (0, 1)]
+net, recipe = Architecture("resnet18", 8), Recipe(10_000)  # for hours
+case = [cases.Case("digits", net, "class", "3", seed, (5,), 100, recipe) for seed in (0, 1)]
+runs = [cases.Run(each, "nothing") for each in case]
 train_one = records.train_one
 
 def told(*model):
