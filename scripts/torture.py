@@ -3,8 +3,8 @@
 A training, forgetting, records of two workers, and the published experiments at a tiny size are each
 computed once undisturbed, then again and again with SIGKILL: at a random moment, or as soon as a file is
 being written after it; to all processes, or to the first alone, whose workers then have to end by themselves.
-After each kill every file is whole, and what was finished is untouched; in the end there are the same files as
-undisturbed (so nothing twice, and no leftovers) with the same results, bit for bit. Only seconds may differ.
+After each kill every file is whole, and what was finished is untouched; in the end there are the same files
+as undisturbed (so nothing twice, no leftovers) with the same results, bit for bit. Only seconds may differ.
 """
 
 import argparse
@@ -142,7 +142,7 @@ def one_round(name: str, kills: int, place: Path, rng: random.Random, usual: flo
     before = {}
     while True:
         told.continued += bool([*place.glob("cache/models/*.halfway")])
-        pid, end = begin(WORK[name], place), time.monotonic() + rng.uniform(0, usual)
+        pid, end = begin(WORK[name], place), time.monotonic() + usual * rng.uniform(0.05, 0.6)
         writing, first = rng.random() < 0.5, rng.random() < 0.5
         older, status = {*place.rglob("*.part")}, (0, 0)
         while not status[0]:
