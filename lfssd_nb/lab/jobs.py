@@ -68,12 +68,12 @@ def in_parallel(job: Callable, arguments: Sequence[tuple], n_jobs: int | None, l
         return [_call(job, each, places) for each in progress(arguments, label)]
     job = _knowing(job)
     backend, configured = get_active_backend()
-    if type(backend).__name__ in CHILDREN:
-        job = partial(_until_orphaned, os.getpid(), job)
+    children = type(backend).__name__ in CHILDREN
+    bound = dict(initializer=end_with, initargs=(os.getpid(),)) if children else {}
     if n_jobs is None:
         n_jobs = -1 if configured is None else configured
     with progress(range(len(arguments)), label) as bar, _reporting_lost_jobs(backend):
-        parallel = _Parallel(n_jobs=n_jobs, batch_size=1)  # a worker that dies takes one job with it
+        parallel = _Parallel(n_jobs=n_jobs, batch_size=1, **bound)  # a worker that dies takes one job with it
         parallel.bar = bar
         return parallel(joblib.delayed(_call)(job, each, places) for each in arguments)
 
@@ -104,11 +104,6 @@ def _knowing(job: Callable) -> Callable:
 def _after_registering(methods: dict, networks: dict, job: Callable, *arguments) -> Any:
     METHODS.update(methods)
     NETWORKS.update(networks)
-    return job(*arguments)
-
-
-def _until_orphaned(parent: int, job: Callable, *arguments) -> Any:
-    end_with(parent)
     return job(*arguments)
 
 

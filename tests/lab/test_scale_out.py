@@ -224,7 +224,7 @@ def test_records_that_went_elsewhere_are_missed(tmp_path, monkeypatch):
 TRAINING = """
 import os, sys, time
 from pathlib import Path
-from lfssd_nb.lab import cases, records
+from lfssd_nb.lab import cases, jobs, records
 from lfssd_nb.networks import Architecture, Recipe
 
 there = Path(sys.argv[1])
@@ -237,25 +237,28 @@ def told(*model):
     (there / f"pid {os.getpid()}").touch()
     train_one(*model)
 
-if sys.argv[2] == "killed before":  # the workers hear of their first job, and of nobody who waits for it
-    from lfssd_nb.lab import jobs
+if sys.argv[2] == "killed before":  # the workers begin, and their parent has gone already
     end_with = jobs.end_with
     def late(parent):
         (there / f"pid {os.getpid()}").touch()
         while not (there / "killed").exists():
             time.sleep(0.01)
         end_with(parent)
-    def until_orphaned(parent, job, *arguments):
-        late(parent)
-        return job(*arguments)
-    jobs._until_orphaned = until_orphaned
+    jobs.end_with = late
 records.train_one = told
+if sys.argv[2] == "idle":  # one job for two workers
+    end_with, runs[1:] = jobs.end_with, []
+    records.models = lambda _: {"the only": (case[0], 0, False)}
+    def noted(parent):
+        (there / f"pid {os.getpid()}").touch()
+        end_with(parent)
+    jobs.end_with = noted
 records.run(runs, there / "records", n_jobs=2)
 """
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not tell of a parent's end")
-@pytest.mark.parametrize("when", ["killed in training", "killed before"])
+@pytest.mark.parametrize("when", ["killed in training", "killed before", "idle"])
 def test_workers_end_soon_after_their_killed_parent(when, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", TRAINING, str(tmp_path), when], start_new_session=True,
@@ -263,7 +266,9 @@ def test_workers_end_soon_after_their_killed_parent(when, tmp_path):
     )  # fmt: skip
     try:
         wait_until(
-            lambda: len([*tmp_path.glob("pid *")]) == 2, "two workers train", lambda: process.poll() is None
+            lambda: len([*tmp_path.glob("pid *")]) == 2,
+            "two workers have begun",
+            lambda: process.poll() is None,
         )
         workers = {int(path.name[4:]) for path in tmp_path.glob("pid *")}
         assert running(workers) == workers and process.pid not in workers
