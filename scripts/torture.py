@@ -1,8 +1,8 @@
 """Kills at random moments, and nothing is lost: `make torture` (50 of them, about ten minutes on two cores).
 
 A training, forgetting, records of two workers, and the published experiments at a tiny size are each
-computed once undisturbed, then again and again with SIGKILL: at a random moment, or as soon as a file is
-being written after it; to all processes, or to the first alone, whose workers then have to end by themselves.
+computed once undisturbed, then again and again with SIGKILL: at a random moment, or as soon as the n-th file
+is being written; to all processes, or to the first alone, whose workers then have to end by themselves.
 After each kill every file is whole, and what was finished is untouched; in the end there are the same files
 as undisturbed (so nothing twice, no leftovers) with the same results, bit for bit. Only seconds may differ.
 """
@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
+import torch._dynamo  # noqa: F401  (an optimizer imports it, for seconds: once for all forks)
 
 from lfssd_nb import cli, data
 from lfssd_nb.lab import records
@@ -142,12 +143,13 @@ def one_round(name: str, kills: int, place: Path, rng: random.Random, usual: flo
     before = {}
     while True:
         told.continued += bool([*place.glob("cache/models/*.halfway")])
-        pid, end = begin(WORK[name], place), time.monotonic() + usual * rng.uniform(0.05, 0.6)
-        writing, first = rng.random() < 0.5, rng.random() < 0.5
-        older, status = {*place.rglob("*.part")}, (0, 0)
+        first, writing, nth = rng.random() < 0.5, rng.random() < 0.5, rng.randint(1, 6)
+        older, written, status = {*place.rglob("*.part")}, set(), (0, 0)
+        pid, end = begin(WORK[name], place), time.monotonic() + usual * rng.uniform(0.1, 0.8)
         while not status[0]:
-            due = told.kills < kills and time.monotonic() > end
-            if due and (not writing or {*place.rglob("*.part")} - older):
+            written |= {*place.rglob("*.part")} - older
+            due = len(written) >= nth if writing else time.monotonic() > end
+            if due and told.kills < kills:
                 (os.kill if first else os.killpg)(pid, signal.SIGKILL)
                 status = os.waitpid(pid, 0)
             else:

@@ -80,7 +80,7 @@ def resume(
     for each in todo:
         batches.setdefault(by(each), []).append(each)
     in_parallel(compute, [(batch, folder) for batch in batches.values()], n_jobs, "cases")
-    if lost := sum(not record(folder, each).exists() for each in todo):
+    if lost := sum(not record_files.rows(record(folder, each), each.measured, True) for each in todo):
         raise FileNotFoundError(
             f"{lost} of {len(todo)} records are not in {folder} though they were computed: choose a "
             "folder on a file system that all workers see, or start again if this one is only slow"
