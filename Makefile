@@ -13,7 +13,7 @@ test: export OMP_NUM_THREADS := 1
 # Guards against a kernel that hangs; generous, for slow and busy machines.
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 3600 --nbval-kernel-startup-timeout 600
 
-.PHONY: run test recheck lab bench study reproduce notebooks clean
+.PHONY: run test torture recheck lab bench study reproduce notebooks clean
 
 run: .venv/.run
 	@echo "Starting Python and PyTorch; for the first time that can take a minute."
@@ -27,6 +27,10 @@ test: .venv/.test
 	$(BIN)/python -m pytest $(PARALLEL) tests || failed="$$failed pytest"; \
 	$(BIN)/python -m pytest $(PARALLEL) $(NBVAL) notebooks || failed="$$failed nbval"; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+
+# Is anything lost when it is killed? 50 kills at random moments, about ten minutes on two cores.
+torture: .venv/.test
+	$(BIN)/python scripts/torture.py
 
 # Do the claims of the pages hold for other training seeds and processors? About an hour on two cores, resumable.
 recheck: .venv/.test

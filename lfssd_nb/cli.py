@@ -161,6 +161,7 @@ def _reproduce_options(subcommands) -> None:
     p.add_argument("--out", help="folder of the records (default: build/reproduce/PROFILE)")
     p.add_argument("--share", help="write half-precision checkpoints of the original models to this folder")
     p.add_argument("--plan", action="store_true", help="print the plan and stop")
+    p.add_argument("--retry", action="store_true", help="try records again that ended in an error")
 
 
 def main(argv: list[str] | None = None) -> int:

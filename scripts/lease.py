@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 
 from lfssd_nb.audit import how_accurate
-from lfssd_nb.lab import cases, records
+from lfssd_nb.lab import cases, record_files, records
 from lfssd_nb.networks.training import trained
-from lfssd_nb.paper import published, reproduce
+from lfssd_nb.paper import finished, plan, published
 from lfssd_nb.system import files
 
 FIRST_GUESS = 60.0  # seconds of a kind of piece that has not been seen yet
@@ -41,7 +41,7 @@ class Lease:
     @property
     def took(self) -> dict[str, float]:
         path = self.work / TOOK
-        return files.read_json(path) if path.exists() else {}
+        return (record_files.rows(path, ()) or [{}])[0]
 
     def say(self, text: str) -> None:
         line = f"[{time.perf_counter() - self.begun:6.1f} s] {text}"
@@ -63,7 +63,7 @@ class Lease:
             return True
         spent = time.perf_counter() - start
         longest = max(1.2 * spent, self.took.get(kind, 0.0))  # what comes from a cache takes no time
-        files.write(self.work / TOOK, json.dumps(self.took | {kind: longest}).encode())
+        files.write_json(self.work / TOOK, self.took | {kind: longest})
         self.say(f"{name}: {found if found is not None else 'done'} ({spent:.1f} s)")
         return True
 
@@ -72,7 +72,7 @@ class Lease:
         d, scenario = cases.setting(case)
         index = scenario.retain if gold else None
         model = trained(d, case.architecture, case.recipe, seed, index, show=False, must_cache=True)
-        images, seconds = reproduce.training_cost(case, seed, gold)
+        images, seconds = plan.training_cost(case, seed, gold)
         right = how_accurate.accuracy(model, d.test_x, d.test_y)
         scenario, target = (case.kind, case.target) if gold else ("", "")
         row = dict(data=case.data, scenario=scenario, gold_of=target, seed=seed) | asdict(case.architecture)
@@ -90,7 +90,7 @@ class Lease:
 
     def bring_back(self, jobs: list[published.Job]) -> None:
         """The tables of what is finished, and all of it as one file."""
-        reproduce.write_tables(reproduce.tables(jobs, None, self.work), self.out)
+        finished.write_tables(finished.tables(jobs, None, self.work), self.out)
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
             for path in sorted(self.work.glob("*.json")):

@@ -38,12 +38,13 @@ from lfssd_nb.data import scenarios
 from lfssd_nb.lab import records
 from lfssd_nb.lab.cases import Case, Run, dataset, models
 from lfssd_nb.lab.jobs import single_threaded
+from lfssd_nb.lab.record_files import wanted as lacking
 from lfssd_nb.lab.tuning import Tuning
 from lfssd_nb.lab.tuning import run as tune
 from lfssd_nb.networks.architecture import Architecture, build
 from lfssd_nb.networks.recipes import Recipe
 from lfssd_nb.networks.training import fit
-from lfssd_nb.paper import reproduce
+from lfssd_nb.paper import finished, reproduce
 from lfssd_nb.paper.published import EXTRA, STAGES, Job
 from lfssd_nb.paper.sizes import CROP, PROFILES
 from lfssd_nb.paper.throughput import floor_rate, training_rate
@@ -230,7 +231,7 @@ def audited(lease: Lease, job: Job, case: Case) -> str:
     ]
     records.records(runs, lease.work)
     table = records.load(lease.work, runs)
-    reproduce.write_tables({f"audit-{job.stage.data}-{job.stage.kind}": table}, lease.out)
+    finished.write_tables({f"audit-{job.stage.data}-{job.stage.kind}": table}, lease.out)
     return f"{len(table)} records"
 
 
@@ -257,7 +258,7 @@ def work_through(lease: Lease, jobs: list[Job], wanted: Callable[[Run], bool], k
 
     for job, case in rounds(jobs):
         first = job.tunings()[0]
-        recorded = all(records.record(lease.work, run).exists() for run in runs_of(job, case))
+        recorded = not any(lacking(lease.work, run) for run in runs_of(job, case))
         if recorded and not first.missing(lease.work):
             continue
         needed = models([Run(case, "nothing"), Run(first.cases[0], "nothing")])

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
+from typing import ClassVar
 
 import joblib
 import numpy as np
@@ -29,7 +30,7 @@ import pandas as pd
 from lfssd_nb import baselines
 from lfssd_nb.baselines import METHODS, adaptive
 from lfssd_nb.importance import sensitivity
-from lfssd_nb.lab import cases, records, sweep_cases
+from lfssd_nb.lab import cases, record_files, records, sweep_cases
 from lfssd_nb.lab.cases import Case, Run
 from lfssd_nb.networks.architecture import Architecture
 from lfssd_nb.networks.forward import logits
@@ -156,6 +157,8 @@ class Choice:
     """LFSSD on one case with the settings that each rule chooses. The searches make ``n_trials`` and the
     oracle tries a grid of ``scales`` and ``lams``."""
 
+    measured: ClassVar[tuple[str, ...]] = ("rule", "settings", "gap")
+
     case: Case
     n_trials: int = 60
     scales: tuple[float, ...] = tuple(np.geomspace(0.05, 1.05, 20).round(3).tolist())
@@ -179,8 +182,8 @@ def choices() -> list[Choice]:
 def choose(batch: Sequence[Choice], folder: Path) -> None:
     """The records of some cases."""
     for each in batch:
-        if not records.record(folder, each).exists():
-            files.write(records.record(folder, each), json.dumps(by_rule(each)).encode())
+        if record_files.wanted(folder, each, quiet=True):
+            files.write_json(records.record(folder, each), by_rule(each))
 
 
 def by_rule(each: Choice) -> list[dict]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 from torch import nn
 
@@ -93,13 +94,21 @@ class Case:
 @dataclass(frozen=True)
 class Run:
     """One method with settings on a case; ``variant`` names the settings in tables, ``deep`` asks for the
-    slow metrics of `all_metrics` too."""
+    slow metrics of `all_metrics` too.
+
+    Raises ``ValueError`` for a method that is not registered and a setting that it does not have.
+    """
+
+    measured: ClassVar[tuple[str, ...]] = ("method", "tow")  # in every record, see `record_files`
 
     case: Case
     method: str
     variant: str = "default"
     settings: dict = field(default_factory=dict)
     deep: bool = False
+
+    def __post_init__(self):
+        baselines.get(self.method).check(self.settings)
 
     @property
     def key(self) -> str:

@@ -98,7 +98,8 @@ def compare(
     architecture: an `Architecture` or a function of your own, also as ``build=``, see `training.trained`.
     methods: options by method name, for instance ``{"lfssd": {"alpha": 4}, "scrub": {}}``, names alone, or
     ``"all"`` for all that are registered and fit (default: LFSSD and SSD); options of LFSSD and SSD are those
-    of `unlearn.lfssd`, of others those of `baselines`. Of ``"all"``, what refuses is left out with a warning.
+    of `unlearn.lfssd`, of others those of `baselines`. Of ``"all"``, what refuses is left out; one warning at
+    the end names them.
     metrics: of your own, by name: ``metric(model, data, scenario)`` gives a number.
     distributed: all ranks of a `multiprocess.process_group` call this: rank 0 trains while the others
     wait, all share the work of the importances, and each returns the same comparison. LFSSD and SSD alone.
@@ -117,6 +118,7 @@ def compare(
     if distributed:
         for model in models.values():  # a model that could not be cached was trained on every rank
             same_model(model)
+    failed: dict[str, str] = {}
     unlearned, task = {}, baselines.make(data, scenario, architecture, recipe, seed)
     for method, options in options_of.items():
         try:
@@ -131,7 +133,7 @@ def compare(
         except (ValueError, FloatingPointError) as error:
             if not every:
                 raise
-            warnings.warn(f"{method} is left out: {error}", stacklevel=2)
+            failed[method] = str(error)
     with _timed(seconds, "evaluate"):
         rows = {}
         for name, model in [*models.items()]:
@@ -140,9 +142,14 @@ def compare(
             except FloatingPointError as error:
                 if not every or name in ("original", "gold"):
                     raise FloatingPointError(f"{name}: {error}") from error
-                warnings.warn(f"{name} is left out: {error}", stacklevel=2)
+                failed[name] = str(error)
                 del models[name]
                 unlearned.pop(name, None)
+    if failed:
+        said = "; ".join(f"{method}: {error}" for method, error in failed.items())
+        warnings.warn(
+            f"{len(failed)} of {len(options_of)} methods failed and are left out: {said}", stacklevel=2
+        )
     return Comparison(models, pd.DataFrame(rows).T, unlearned, seconds)
 
 

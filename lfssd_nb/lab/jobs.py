@@ -26,9 +26,11 @@ from ..networks.architecture import NETWORKS
 from ..system.device import threads
 from ..system.interrupts import not_for_children
 from ..system.named import built_in
+from ..system.processes import end_with
 from ..system.progress import progress
 
 PLACES = ("LFSSD_CACHE", "LFSSD_DATA")
+CHILDREN = ("LokyBackend", "MultiprocessingBackend")  # whose workers are of no use without this process
 SETTINGS = ("LFSSD_SEED_OFFSET", "LFSSD_THREADS")
 _alone = threading.RLock()  # the environment, hooks and warning filters belong to the whole process
 
@@ -56,6 +58,8 @@ def in_parallel(job: Callable, arguments: Sequence[tuple], n_jobs: int | None, l
     networks, also on workers that were started with others. Jobs that share a process, as on a Dask worker
     with several threads, run one after the other.
 
+    When this process is killed, joblib's own processes end within a second. Dask and Ray have their own ways.
+
     Raises what a job raised. When a worker dies, Dask runs its job again, and raises ``KilledWorker``
     for one that killed four; Ray does so with ``ray_remote_args=dict(max_restarts=3,
     max_task_retries=3)``, else raises ``ActorDiedError``; joblib's own processes are not replaced:
@@ -68,10 +72,12 @@ def in_parallel(job: Callable, arguments: Sequence[tuple], n_jobs: int | None, l
         return [_call(job, each, places) for each in progress(arguments, label)]
     job = _knowing(job)
     backend, configured = get_active_backend()
+    children = type(backend).__name__ in CHILDREN
+    bound = dict(initializer=end_with, initargs=(os.getpid(),)) if children else {}
     if n_jobs is None:
         n_jobs = -1 if configured is None else configured
     with progress(range(len(arguments)), label) as bar, _reporting_lost_jobs(backend), not_for_children():
-        parallel = _Parallel(n_jobs=n_jobs, batch_size=1)  # a worker that dies takes one job with it
+        parallel = _Parallel(n_jobs=n_jobs, batch_size=1, **bound)  # a worker that dies takes one job with it
         parallel.bar = bar
         return parallel(joblib.delayed(_call)(job, each, places) for each in arguments)
 

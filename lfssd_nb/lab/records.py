@@ -2,7 +2,8 @@
 
 A finished record is a small JSON file, named by a hash of everything that was asked for and renamed
 into place when complete. What exists is never computed again, what was interrupted leaves nothing
-behind: kill the run at any moment and start it again. `load` gathers the records into a tidy DataFrame.
+behind: kill the run at any moment and start it again. A damaged record is computed again (`record_files`).
+`load` gathers the records into a tidy DataFrame.
 
 Parallel work goes through `jobs.in_parallel`, so that ``joblib.parallel_config(...)`` decides where it
 runs, and results do not depend on how many workers there are. On a cluster, ``folder``, the model cache
@@ -14,6 +15,7 @@ import platform
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -30,32 +32,47 @@ from ..networks.training import trained, training_seconds
 from ..system import device as devices
 from ..system import files
 from ..system.stopwatch import counting, now
+from . import record_files
 from .cases import Case, Run, dataset, models, other_golds, setting
 from .jobs import in_parallel
+from .record_files import record, wanted
 
 Known = tuple[nn.Module, baselines.Memory]
 
 
-def run(runs: Sequence[Run], folder: str | Path, n_jobs: int | None = None) -> pd.DataFrame:
+def run(
+    runs: Sequence[Run], folder: str | Path, n_jobs: int | None = None, retry: bool = False
+) -> pd.DataFrame:
     """Computes the records that ``folder`` lacks and returns those of ``runs``, in their order.
 
     First all models (originals, gold), each trained once and cached, then case by case all methods.
-    A record that fails to compute is kept as a row with ``error``, so that the rest goes on.
+    A record that fails to compute is kept as a row with ``error``, so that the rest goes on; at the end a
+    warning counts them. ``retry`` tries those again that are there; running out of memory is always tried
+    again.
 
     ``n_jobs``: None for what ``joblib.parallel_config`` says, else all cores; see `jobs.in_parallel`.
     Raises ``FileNotFoundError`` when workers wrote to a ``folder`` that is not this one.
     """
-    for each in runs:
-        baselines.get(each.method)
-    resume(runs, folder, records, n_jobs, lambda each: each.case.importances)
-    return load(folder, runs)
+    resume(runs, folder, partial(records, retry=retry), n_jobs, lambda each: each.case.importances, retry)
+    table = load(folder, runs)
+    if failed := record_files.failures(table):
+        warnings.warn(failed, stacklevel=2)
+    return table
 
 
-def resume(jobs: Sequence, folder: str | Path, compute: Callable, n_jobs: int | None, by: Callable) -> None:
+def resume(
+    jobs: Sequence,
+    folder: str | Path,
+    compute: Callable,
+    n_jobs: int | None,
+    by: Callable,
+    retry: bool = False,
+) -> None:
     """Trains the models that unfinished jobs need, then calls ``compute(batch, folder)`` for each batch of
-    jobs with equal ``by(job)``. A job has a ``case`` and a ``key``; compute writes ``folder/KEY.json``."""
+    jobs with equal ``by(job)``. Jobs, and which of them are unfinished: see `record_files.wanted`; compute
+    writes ``folder/KEY.json`` with `files.write_json`."""
     folder = Path(folder).absolute()  # workers have folders of their own to start from
-    todo = [each for each in jobs if not record(folder, each).exists()]
+    todo = [each for each in jobs if wanted(folder, each, retry)]
     if not todo:
         return
     train(todo, n_jobs)
@@ -63,7 +80,7 @@ def resume(jobs: Sequence, folder: str | Path, compute: Callable, n_jobs: int | 
     for each in todo:
         batches.setdefault(by(each), []).append(each)
     in_parallel(compute, [(batch, folder) for batch in batches.values()], n_jobs, "cases")
-    if lost := sum(not record(folder, each).exists() for each in todo):
+    if lost := sum(not record_files.rows(record(folder, each), each.measured, True) for each in todo):
         raise FileNotFoundError(
             f"{lost} of {len(todo)} records are not in {folder} though they were computed: choose a "
             "folder on a file system that all workers see, or start again if this one is only slow"
@@ -77,15 +94,12 @@ def train(jobs: Sequence, n_jobs: int | None = None) -> None:
 
 
 def load(folder: str | Path, runs: Sequence[Run]) -> pd.DataFrame:
-    """The records of ``runs`` that exist in ``folder``, one row each, named by ``key``."""
-    paths = (record(folder, each) for each in runs)
-    rows = [{"key": path.stem} | files.read_json(path) for path in paths if path.exists()]
-    return pd.DataFrame(rows)
-
-
-def record(folder: str | Path, job) -> Path:
-    """Where the record of a job is, or will be."""
-    return Path(folder) / f"{job.key}.json"
+    """The records of ``runs`` that exist in ``folder``, one row each, named by ``key``. A damaged one is left
+    out with a warning that names it."""
+    paths = [record(folder, each) for each in runs]
+    return pd.DataFrame(
+        [{"key": path.stem} | row for path in paths for row in record_files.rows(path, Run.measured)]
+    )
 
 
 def known_of(case: Case) -> Known:
@@ -101,12 +115,13 @@ def train_one(case: Case, seed: int, gold: bool) -> None:
     trained(d, case.architecture, case.recipe, seed, index, show=False, must_cache=True)
 
 
-def records(runs: Sequence[Run], folder: Path, known: Known | None = None) -> None:
+def records(runs: Sequence[Run], folder: Path, known: Known | None = None, retry: bool = False) -> None:
     """The records of runs on one original model, case by case; I(D) is computed once for all of them, or
-    taken from ``known``, where more than one call is about the same model (`known_of`)."""
+    taken from ``known``, where more than one call is about the same model (`known_of`). ``retry``: as in
+    `run`."""
     original, memory = known or (None, baselines.Memory())
     for case in dict.fromkeys(each.case for each in runs):
-        mine = [each for each in runs if each.case == case and not record(folder, each).exists()]
+        mine = [each for each in runs if each.case == case and wanted(folder, each, retry, quiet=True)]
         if not mine:  # a worker that died since had finished them
             continue
         d, scenario = setting(case)
@@ -117,7 +132,7 @@ def records(runs: Sequence[Run], folder: Path, known: Known | None = None) -> No
         task = baselines.make(d, scenario, case.architecture, case.recipe, case.seed, memory)
         for each in mine:
             row = _record(each, original, task, d, scenario, stick)
-            files.write(record(folder, each), json.dumps(row, indent=1).encode())
+            files.write_json(record(folder, each), row)
 
 
 def _record(each: Run, original, task, d: Dataset, scenario: Scenario, stick: Yardstick) -> dict:
@@ -142,8 +157,8 @@ def _record(each: Run, original, task, d: Dataset, scenario: Scenario, stick: Ya
             seconds = training_seconds(d, case.architecture, recipe, case.seed, scenario.retain)
             passes = recipe.epochs * len(scenario.retain) / len(d.train_y)
         row |= battery(model, d, scenario, stick, each.deep)
-    except (FloatingPointError, ValueError, torch.cuda.OutOfMemoryError) as error:
-        return row | versions(d.device) | {"error": str(error)}
+    except (FloatingPointError, ValueError, MemoryError, RuntimeError) as error:
+        return row | versions(d.device) | {"error": record_files.said(error)}
     return row | {"seconds": round(seconds, 3), "passes": round(passes, 3)} | versions(d.device)
 
 

@@ -5,10 +5,10 @@ once for all its targets.
 """
 
 import itertools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from ..networks.forward import logits
 from ..networks.training import trained
 from ..sweeps.grids import exam, grid
 from ..system import files
-from . import cases, records
+from . import cases, record_files, records
 from .cases import Case
 
 # name: (estimator, reduction). Batch means are of 64 at a time (published: 128 for a random D_f), with D
@@ -41,6 +41,8 @@ ESTIMATORS = {
 class Sweep:
     """A grid on one case: ``estimators`` by their names in `ESTIMATORS`, scale-free thresholds ``scales``
     (alpha' = alpha N_f / N) and ``lams``."""
+
+    measured: ClassVar[tuple[str, ...]] = ("estimator", "scale", "lam", "retained", "forgotten")
 
     case: Case
     scales: tuple[float, ...]
@@ -67,7 +69,7 @@ def run(sweeps: Sequence[Sweep], folder: str | Path, n_jobs: int | None = None) 
     the case, ``gold_retained`` and ``gold_forgotten`` (means over the case's gold models) and ``gap``, the
     mean of the two distances to them, in points.
 
-    ``n_jobs`` and errors: as in `records.run`.
+    ``n_jobs`` and damaged records: as in `records.run`; an error ends it.
     """
     records.resume(
         sweeps,
@@ -80,9 +82,9 @@ def run(sweeps: Sequence[Sweep], folder: str | Path, n_jobs: int | None = None) 
 
 
 def load(folder: str | Path, sweeps: Sequence[Sweep]) -> pd.DataFrame:
-    """The cells of those ``sweeps`` whose records exist."""
-    paths = [records.record(folder, each) for each in sweeps]
-    return pd.DataFrame([row for path in paths if path.exists() for row in json.loads(path.read_text())])
+    """The cells of those ``sweeps`` whose records exist; a damaged one is left out with a warning."""
+    several = [record_files.rows(records.record(folder, each), each.measured) for each in sweeps]
+    return pd.DataFrame([row for rows in several for row in rows])
 
 
 def importance(name: str, model: nn.Module, x: Tensor, y: Tensor) -> Importance:
@@ -98,10 +100,10 @@ def _cells(batch: Sequence[Sweep], folder: Path) -> None:
     """The records of sweeps that share one original and one order of D, and so I(D)."""
     full: dict[str, Importance] = {}
     for each in batch:
-        if not records.record(folder, each).exists():
+        if record_files.wanted(folder, each, quiet=True):
             d, scenario = cases.setting(each.case)
             rows = _one(each, d, scenario, full).to_dict("records")
-            files.write(records.record(folder, each), json.dumps(rows).encode())
+            files.write_json(records.record(folder, each), rows)
 
 
 def _one(each: Sweep, d: Dataset, scenario: Scenario, full: dict[str, Importance]) -> pd.DataFrame:

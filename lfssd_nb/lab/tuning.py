@@ -5,7 +5,7 @@ On one original model, for a few targets (others than those that count, or one o
 of `optuna_search.damage_and_rest`; of equals the largest, which changes least.
 """
 
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,10 @@ from ..networks.forward import logits
 from ..sweeps.grids import Measure, correct, grid
 from ..sweeps.optuna_search import damage_and_rest
 from ..system import files
-from . import cases, records
+from . import cases, record_files, records
 from .cases import Case
 
+MEASURED = ("estimator", "scale", "loss")
 SCALES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -44,9 +45,13 @@ class Tuning:
         key = cases.key(["tuning", cases.SCHEMA, case.identity, self.scales])
         return Path(folder) / f"{key}.json"
 
+    def rows(self, case: Case, folder: str | Path) -> list[dict]:
+        """The rows of the record of one of the cases, none if it is not there or damaged."""
+        return record_files.rows(self.record(case, folder), MEASURED)
+
     def missing(self, folder: str | Path) -> list[Case]:
         """The cases without a record."""
-        return [case for case in self.cases if not self.record(case, folder).exists()]
+        return [case for case in self.cases if not self.rows(case, folder)]
 
 
 def run(tuning: Tuning, folder: str | Path, known: records.Known | None = None) -> pd.DataFrame:
@@ -55,14 +60,20 @@ def run(tuning: Tuning, folder: str | Path, known: records.Known | None = None) 
     written."""
     if missing := tuning.missing(folder):
         for case, table in _tables(missing, tuning.scales, known or records.known_of(missing[0])):
-            files.write(tuning.record(case, folder), json.dumps(table.to_dict("records")).encode())
-    rows = [files.read_json(tuning.record(case, folder)) for case in tuning.cases]
-    return pd.DataFrame([row for several in rows for row in several])
+            files.write_json(tuning.record(case, folder), table.to_dict("records"))
+    return pd.DataFrame([row for case in tuning.cases for row in tuning.rows(case, folder)])
 
 
 def best(table: pd.DataFrame) -> dict[str, float]:
-    """alpha' by method: the smallest mean loss over targets."""
+    """alpha' by method: the smallest mean loss over targets, of those that are finite for every target.
+
+    Raises ``ValueError`` for a method without one."""
+    table = table.assign(loss=table.loss.where(table.loss.abs() < math.inf, math.inf))  # NaN is no loss
     mean = table.groupby(["estimator", "scale"], as_index=False).loss.mean()
+    if none := {*mean.estimator} - {*mean[mean.loss < math.inf].estimator}:
+        raise ValueError(
+            f"no scale of {', '.join(sorted(none))} has a finite loss on all targets: try others"
+        )
     order = mean.sort_values(["loss", "scale"], ascending=[True, False])
     return dict(order.groupby("estimator").scale.first())
 

@@ -7,7 +7,6 @@
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from torch import nn
 from .. import __version__
 from ..data.dataset import Dataset
 from ..data.show import Images, Rows, Tokens
-from ..system import files
+from ..system import files, leftovers
 from ..system.named import built_in
 from . import sealed, state
 from .architecture import NETWORKS, Architecture, Build, describe
@@ -57,7 +56,7 @@ def save(
     settings = json.loads(json.dumps(settings))  # as `load` will see them: lists, and keys that are strings
     settings["seal"] = _seal(settings)
     tensors_at, settings_at = _files(path)
-    ready = settings_at.with_name(f"{settings_at.name}.{uuid.uuid4().hex[:8]}.new")
+    ready = leftovers.beside(settings_at)
     try:  # all that needs space comes before the first rename
         files.write(ready, json.dumps(settings, indent=1).encode())
         files.save(tensors_at, tensors, {})

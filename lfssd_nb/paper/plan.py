@@ -3,7 +3,6 @@
 The rates of training are measured once a folder and device, and kept there.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -12,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..data.dataset import Dataset
-from ..lab import cases, records
+from ..lab import cases, record_files, records
 from ..lab.jobs import single_threaded
 from ..networks.training import training_seconds
 from ..system import files
@@ -29,7 +28,9 @@ PASSES = {  # over D, of baselines with their settings; those that are not here 
 }  # fmt: skip
 
 
-def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_jobs: int) -> pd.DataFrame:
+def plan(
+    jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_jobs: int, retry: bool = False
+) -> pd.DataFrame:
     """What each stage still has to do and about how long that takes on ``n_jobs`` workers: models that the
     cache lacks, records that ``folder`` lacks. Training is measured on this device (``rate`` and ``floor``,
     in images a second), the rest counted in training passes in float32. What two stages share counts in the
@@ -39,7 +40,7 @@ def plan(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_job
     for job in jobs:
         rates, n = rates_of(job, folder), len(cases.setting(job.cases()[0])[0].train_y)
         tunings = [missing for each in tunings_of(job, methods) if (missing := each.missing(folder))]
-        runs = [run for run in runs_of(job, methods, folder) if not records.record(folder, run).exists()]
+        runs = [run for run in runs_of(job, methods, folder) if record_files.wanted(folder, run, retry)]
         needed, importances = cases.models(runs), {run.case.importances for run in runs}
         models = {name: each for name, each in needed.items() if name not in seen}
         costs = [training_cost(*each) for each in models.values()]
@@ -76,14 +77,15 @@ def rates_of(job: Job, folder: Path) -> dict[str, float]:
         job = replace(job, compiled=False)
         about = [str(d.train_x.shape), len(d.classes), asdict(job.architecture), asdict(job.recipe)]
         path = folder / f"rates-{cases.key([about, records.versions(d.device)])}.json"
-        if not path.exists():
+        if not (found := record_files.rows(path, ("rate", "floor", "float32"))):
             rates = {"rate": training_rate(d, job.architecture, job.recipe)[0]}
             rates["floor"] = floor_rate(d, job.architecture, job.recipe)
             rates["float32"] = floor_rate(d, job.architecture, replace(job.recipe, bfloat16=False))
             if d.device.type == "cuda":
                 rates |= _compiled_rate(d, job)
-            files.write(path, json.dumps({k: round(v, 1) for k, v in rates.items()}).encode())
-    return files.read_json(path)
+            found = [{k: round(v, 1) for k, v in rates.items()}]
+            files.write_json(path, found[0])
+    return found[0]
 
 
 def _compiled_rate(d: Dataset, job: Job) -> dict[str, float]:

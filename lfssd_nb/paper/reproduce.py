@@ -5,9 +5,9 @@ Everything lies in one folder: ``KEY.json`` for each finished record, and ``reco
 whenever the run is interrupted in a way that a program can notice.
 """
 
-import json
 import sys
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import torch
 
 from ..audit.how_accurate import accuracy
 from ..data import downloads
-from ..lab import cases, records, tuning
+from ..lab import cases, record_files, records, tuning
 from ..lab.jobs import in_parallel, single_threaded
 from ..networks import checkpoints
 from ..networks.architecture import build
@@ -27,7 +27,8 @@ from ..system import device as devices
 from ..system import files, places
 from ..system.named import unknown
 from . import published
-from .plan import compiled_where_it_pays, plan, rates_of, training_cost
+from .finished import collect
+from .plan import compiled_where_it_pays, plan
 from .published import EXTRA, STAGES, Job, runs_of, tunings_of
 from .sizes import PRETRAINED, PROFILES, SCRATCH, Profile
 
@@ -76,7 +77,7 @@ def _pretrained_or_scratch(job: Job) -> Job:
 def same_images(jobs: Sequence[Job], folder: Path) -> None:
     """Notes which images the records of ``folder`` are of. Raises ``ValueError`` if these are others."""
     path = folder / "images.json"
-    noted = files.read_json(path) if path.exists() else {}
+    noted = (record_files.rows(path, ()) or [{}])[0]
     before = len(noted)
     for d in {job.stage.data: cases.dataset(job.cases()[0]) for job in jobs}.values():
         pixels = {name: (255 * d.images(getattr(d, name))).round().byte() for name in ("train_x", "test_x")}
@@ -87,69 +88,26 @@ def same_images(jobs: Sequence[Job], folder: Path) -> None:
                 f"{downloads.data_root()}: choose another folder (--out) for it"
             )
     if len(noted) > before:
-        files.write(path, json.dumps(noted, indent=1).encode())
+        files.write_json(path, noted)
 
 
-def run(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path, n_jobs: int | None) -> pd.DataFrame:
-    """Trains, tunes, unlearns and measures what ``folder`` lacks; returns the records of all jobs."""
+def run(
+    jobs: Sequence[Job],
+    methods: Sequence[str] | None,
+    folder: Path,
+    n_jobs: int | None,
+    retry: bool = False,
+) -> pd.DataFrame:
+    """Trains, tunes, unlearns and measures what ``folder`` lacks; returns the records of all jobs. Errors and
+    ``retry``: as in `records.run`."""
     try:
         records.train([run for job in jobs for run in published.runs(job, {}, methods=methods)], n_jobs)
         tunings = [(each, folder) for job in jobs for each in tunings_of(job, methods)]
         in_parallel(tuning.run, tunings, n_jobs, "tuning")
-        return records.run([run for job in jobs for run in runs_of(job, methods, folder)], folder, n_jobs)
+        runs = [run for job in jobs for run in runs_of(job, methods, folder)]
+        return records.run(runs, folder, n_jobs, retry)
     finally:
         collect(jobs, methods, folder)
-
-
-def collect(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) -> None:
-    """Writes the tables of what is finished."""
-    write_tables(tables(jobs, methods, folder) | {"models": pd.DataFrame(_models_of(jobs, folder))}, folder)
-
-
-def tables(jobs: Sequence[Job], methods: Sequence[str] | None, folder: Path) -> dict[str, pd.DataFrame]:
-    """``records`` and ``tuning`` as far as they are finished."""
-    tuned = [
-        tuning.run(tuning.Tuning((case,), each.scales), folder).assign(
-            stage=job.stage.name, variant="searched" if k else "tuned"
-        )
-        for job in jobs
-        for k, each in enumerate(tunings_of(job, methods))
-        for case in each.cases
-        if each.record(case, folder).exists()
-    ]
-    return {
-        "records": records.load(folder, [run for job in jobs for run in runs_of(job, methods, folder)]),
-        "tuning": pd.concat(tuned) if tuned else pd.DataFrame(),
-    }
-
-
-def write_tables(found: dict[str, pd.DataFrame], folder: Path) -> None:
-    """NAME.csv of each."""
-    for name, table in found.items():
-        files.write(folder / f"{name}.csv", table.round(5).to_csv(index=False).encode())
-
-
-def _models_of(jobs: Sequence[Job], folder: Path) -> Iterator[dict]:
-    """A row for every trained model; what two stages share stands once."""
-    seen = set()
-    for job in jobs:
-        models = cases.models(published.runs(job, {}, methods=["nothing"]))
-        for name, (case, seed, gold) in models.items():
-            if name in seen:
-                continue
-            seen.add(name)
-            images, seconds = training_cost(case, seed, gold)
-            if pd.isna(seconds):
-                continue
-            d, _ = cases.setting(case)
-            yield (
-                dict(stage=job.stage.name, data=case.data, seed=seed, gold_of=case.target if gold else "")
-                | asdict(case.architecture)
-                | dict(images=images, seconds=seconds, rate=images / seconds, source=d.source)
-                | {"floor": rates_of(job, folder)["floor"]}
-                | records.versions(d.device)
-                | {"recipe": json.dumps(asdict(case.recipe))}
-            )
 
 
 def share(jobs: Sequence[Job], folder: Path) -> None:
@@ -211,12 +169,16 @@ def main(args) -> None:
     jobs = chosen(scale, args.stages, device)
     same_images(jobs, folder)
     jobs = [compiled_where_it_pays(job, folder) for job in jobs]
-    table = plan(jobs, args.methods, folder, n_jobs)
+    table = plan(jobs, args.methods, folder, n_jobs, args.retry)
     print(table.round(1).to_string(index=False))
     total = table[["training_minutes", "unlearning_minutes"]].to_numpy().sum()
     print(f"about {total:.0f} minutes on {n_jobs} worker(s) of {devices.name(torch.device(device))}")
     if not args.plan:
-        run(jobs, args.methods, folder, n_jobs)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"\d+ of \d+ records failed")  # said below, in a line
+            found = run(jobs, args.methods, folder, n_jobs, args.retry)
+        if failed := record_files.failures(found):
+            print(failed, file=sys.stderr)
         print(f"records.csv, tuning.csv and models.csv are in {folder}")
         if args.share is not None:
             share(jobs, Path(args.share))

@@ -9,6 +9,7 @@ its logits; cells that change the same weights with the same lambda are one netw
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -153,7 +154,9 @@ def fitting(model: nn.Module, x: Tensor, megabytes: float, batch_size: int = 128
 
 def front(cells: pd.DataFrame, more: str = "retained", less: str = "forgotten") -> pd.DataFrame:
     """The cells that no other cell beats (the Pareto front), by falling ``more``: no cell has at least as
-    much of ``more`` *and* at most as much of ``less``, with one of the two better. Equal cells all stay."""
+    much of ``more`` *and* at most as much of ``less``, with one of the two better. Equal cells all stay;
+    cells that are not finite in both are left out."""
+    cells = cells[np.isfinite(cells[[more, less]].to_numpy(float)).all(1)]
     a, b = cells[more].to_numpy(), cells[less].to_numpy()
     better = (a[:, None] >= a) & (b[:, None] <= b) & ((a[:, None] > a) | (b[:, None] < b))
     return cells[~better.any(0)].sort_values([more, less], ascending=[False, True])

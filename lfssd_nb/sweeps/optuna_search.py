@@ -8,7 +8,8 @@ Optuna (``pip install "lfssd_nb[search]"``) is imported when it is used.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pandas as pd
@@ -67,11 +68,12 @@ def search(
     :math:`\lambda \in` ``lams`` with Optuna's tree-structured Parzen estimator.
 
     unit: N / N_f, so that :math:`\alpha = \alpha' N / N_f`. groups: names of parameters by group; each gets
-    a threshold of its own. Each trial costs one forward pass of ``x``. Equal seeds find equal settings.
+    a threshold of its own. Each trial costs one forward pass of ``x``. Equal seeds find equal settings. A
+    trial whose loss is NaN or infinite has failed: it stays in ``trials`` and is never the best.
 
     Raises ``ImportError`` without Optuna; ``ValueError`` for ranges that are none, groups that leave out or
-    repeat a parameter of the dial or are called ``lam``, and fewer than one trial. (In ``trials`` a group's
-    scale replaces a measure of the same name.)
+    repeat a parameter of the dial or are called ``lam``, fewer than one trial, and none with a finite loss.
+    (In ``trials`` a group's scale replaces a measure of the same name.)
     """
     for name, (low, high), least in (("scales", scales, 1e-12), ("lams", lams, 0.0)):
         if not least <= low <= high:
@@ -87,17 +89,38 @@ def search(
         import optuna
     except ImportError as error:
         raise ImportError('searching needs Optuna: pip install "lfssd_nb[search]"') from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study, rows = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed)), []
-    for _ in progress(range(n_trials), "trials", show):
-        trial = study.ask()
-        chosen = {group: trial.suggest_float(group, *scales, log=True) for group in groups}
-        lam = trial.suggest_float("lam", *lams)
-        found = measure(logits(dial.at(_alpha(chosen, groups, unit), lam), x))
-        rows.append(found | chosen | {"lam": lam, "loss": loss(found)})
-        study.tell(trial, rows[-1]["loss"])
-    best = min(rows, key=lambda row: row["loss"])
+    rows = []
+    with _quiet(optuna.logging):
+        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+        for _ in progress(range(n_trials), "trials", show):
+            trial = study.ask()
+            chosen = {group: trial.suggest_float(group, *scales, log=True) for group in groups}
+            lam = trial.suggest_float("lam", *lams)
+            found = measure(logits(dial.at(_alpha(chosen, groups, unit), lam), x))
+            rows.append(found | chosen | {"lam": lam, "loss": loss(found)})
+            if math.isfinite(rows[-1]["loss"]):
+                study.tell(trial, rows[-1]["loss"])
+            else:
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    finite = [row for row in rows if math.isfinite(row["loss"])]
+    if not finite:
+        raise ValueError(
+            f"none of {n_trials} trials has a finite loss, the first has {rows[0]['loss']}: is a measure NaN "
+            f"(of no images), or are the network's logits? It was measured {found}"
+        )
+    best = min(finite, key=lambda row: row["loss"])
     return Found(_alpha(best, groups, unit), best["lam"], best["loss"], pd.DataFrame(rows))
+
+
+@contextmanager
+def _quiet(logging) -> Iterator[None]:
+    """Optuna's warnings alone inside; as talkative as before after it."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _alpha(scales: Mapping[str, float], groups: Mapping[str, Sequence[str]], unit: float) -> Alpha:

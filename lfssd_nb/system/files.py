@@ -1,13 +1,13 @@
-"""Tensors with settings on disk: written whole or not at all, read only if unchanged.
+"""Tensors with settings, and JSON, on disk: written whole or not at all, read only if unchanged.
 
-The file is a safetensors file (no pickled code). Its metadata holds the settings as JSON and a
-SHA-256 of names, types, shapes and bytes of all tensors and of the settings.
+Tensors are a safetensors file (no pickled code). Its metadata holds the settings as JSON and a SHA-256 of
+names, types, shapes and bytes of all tensors and of the settings. JSON stands beside a SHA-256 of its bytes
+and of the file's name, so that a changed, cut or renamed file is noticed.
 """
 
 import hashlib
 import json
 import os
-import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,10 @@ import safetensors
 import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
+
+from . import leftovers
+
+SEAL = '{{"sha256": "{}",\n"content": '
 
 
 class CorruptFile(ValueError):
@@ -40,9 +44,10 @@ def write(path: str | Path, payload: bytes) -> None:
     if path.exists() and not (path.is_file() or path.is_dir()):
         path.write_bytes(payload)  # /dev/stdout, a pipe: nothing to preserve
         return
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+    temporary = leftovers.beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        leftovers.removed(path.parent)
         with temporary.open("xb") as file:
             file.write(payload)
             file.flush()
@@ -59,12 +64,32 @@ def write(path: str | Path, payload: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def write_json(path: str | Path, content: dict | list) -> None:
+    """Writes what JSON can hold (and NaN and infinities) with its checksum; see `write` for failures."""
+    body = json.dumps(content, indent=1).encode()
+    write(path, _sealed(path, body))
+
+
 def read_json(path: str | Path) -> dict | list:
-    """What `write` wrote as JSON. Raises `CorruptFile` if it is none."""
+    """What `write_json` wrote, or JSON without a checksum, as in files from before there was one.
+
+    Raises ``FileNotFoundError``, or `CorruptFile` if it is damaged or is the file of another name.
+    """
+    raw = Path(path).read_bytes()
     try:
-        return json.loads(Path(path).read_text())
-    except ValueError as error:
+        found = json.loads(raw)
+    except (ValueError, RecursionError) as error:
         raise CorruptFile(f"{path} is damaged ({error}); delete it and it is made again") from error
+    if not isinstance(found, dict) or not found.keys() & {"sha256", "content"}:
+        return found
+    if raw != _sealed(path, raw[len(SEAL.format("0" * 64)) : -2]):
+        raise CorruptFile(f"{path} is damaged (its checksum differs); delete it and it is made again")
+    return found["content"]
+
+
+def _sealed(path: str | Path, body: bytes) -> bytes:
+    sha = hashlib.sha256(Path(path).name.encode() + b"\n" + body).hexdigest()
+    return SEAL.format(sha).encode() + body + b"}\n"
 
 
 def save(path: str | Path, tensors: dict[str, Tensor], about: dict) -> None:

@@ -7,11 +7,12 @@ Windows.
 
 import os
 import stat
-import uuid
 from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
+
+from . import leftovers
 
 
 def folder(variable: str, below: str = "", given: str | Path | None = None) -> Path:
@@ -73,7 +74,7 @@ def _try(path: Path) -> None:
     """Makes the folders that are missing and a file of the longest name that `files.write` takes, and removes
     what it made."""
     missing = [each for each in path.parents if not each.exists()]
-    trial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+    trial = leftovers.beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         trial.open("xb").close()

@@ -20,7 +20,7 @@ from torch import nn
 from lfssd_nb import baselines, data, networks
 from lfssd_nb.audit import all_metrics, how_accurate
 from lfssd_nb.data import scenarios
-from lfssd_nb.lab import cases, records, sweep_cases
+from lfssd_nb.lab import cases, record_files, records, sweep_cases
 from lfssd_nb.lab.cases import Case, Run
 from lfssd_nb.networks import training
 from lfssd_nb.networks.architecture import Architecture
@@ -123,7 +123,7 @@ def test_a_changed_question_is_another_record():
     keys = [key(), key(method="ssd"), key(variant="tuned"), key(deep=True), key(settings={"alpha": 3.0}),
             key(settings={"alpha": 4.0}), *(key(case) for case in other_cases)]  # fmt: skip
     assert len(set(keys)) == len(keys) and all(len(k) == 20 for k in keys)
-    both = [key(settings=dict(pairs)) for pairs in ([("a", 1), ("b", 2)], [("b", 2), ("a", 1)])]
+    both = [key(settings=dict(pairs)) for pairs in ([("alpha", 1), ("lam", 2)], [("lam", 2), ("alpha", 1)])]
     assert both[0] == both[1]
 
 
@@ -151,21 +151,73 @@ def test_a_method_that_fails_is_a_row_and_the_rest_goes_on(tmp_path):
         Run(CASE, "nothing"),
         Run(OTHER, "nothing"),
     ]
-    table = records.run(runs, tmp_path, n_jobs=1)
+    with pytest.warns(UserWarning, match=r"2 of 4 records failed: finetune: the loss .* retry=True"):
+        table = records.run(runs, tmp_path, n_jobs=1)
     assert "lower lr=1e+30" in table.error[0] and "class_mask needs the number of the class" in table.error[1]
     assert table.error[2:].isna().all() and table.tow[2:].notna().all() and table.tow[:2].isna().all()
     assert list(table.method) == [each.method for each in runs]
     before = state(tmp_path)
-    records.run(runs, tmp_path, n_jobs=1)
+    with pytest.warns(UserWarning, match="2 of 4"):  # not only the first time
+        records.run(runs, tmp_path, n_jobs=1)
     assert state(tmp_path) == before  # an error is an answer
 
 
-def test_an_unknown_method_is_refused_before_any_work(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "fit", None)
-    monkeypatch.setattr(records, "in_parallel", None)
-    with pytest.raises(ValueError, match="unknown method 'lfsd'"):
-        records.run([RUNS[0], Run(CASE, "lfsd")], tmp_path / "records", n_jobs=1)
-    assert not (tmp_path / "records").exists()
+def test_errors_are_tried_again_when_asked_and_memory_always(tmp_path, monkeypatch):
+    answers = {
+        "nothing": ValueError("a hopeless setting"), "lfssd": torch.OutOfMemoryError("CUDA out of memory."),
+        "class_mask": MemoryError(), "jit": RuntimeError("[enforce fail] can't allocate memory"),
+    }  # fmt: skip
+    runs, computed = [Run(CASE, name) for name in answers], []
+
+    def battery(*_):
+        computed.append(method := names_of.pop(0))
+        if method in answers:
+            raise answers[method]
+        return {"tow": 1.0}
+
+    def start(**how):
+        names_of[:] = [each.method for each in runs if record_files.wanted(tmp_path, each, **how)]
+        computed.clear()
+        return records.run(runs, tmp_path, n_jobs=1, **how)
+
+    names_of: list[str] = []
+    monkeypatch.setattr(records, "battery", battery)
+    with pytest.warns(UserWarning, match="4 of 4 records failed: nothing: a hopeless setting; retry=True"):
+        table = start()
+    assert all("out of memory" in said for said in table.error[1:])
+    for name in ("lfssd", "class_mask", "jit"):
+        del answers[name]
+    with pytest.warns(UserWarning, match="1 of 4 records failed"):
+        start()
+    assert computed == ["lfssd", "class_mask", "jit"]
+    del answers["nothing"]
+    assert "error" not in start(retry=True) and computed == ["nothing"]
+    start(retry=True)
+    assert not computed
+
+
+def test_another_error_ends_the_run(tmp_path, monkeypatch):
+    def battery(*_):
+        raise RuntimeError("a mistake in the program")
+
+    monkeypatch.setattr(records, "battery", battery)
+    with pytest.raises(RuntimeError, match="a mistake in the program"):
+        records.run(RUNS[:1], tmp_path, n_jobs=1)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "said"),
+    [
+        ("lfssd", {"alfa": 2}, "lfssd has no setting alfa; its settings: alpha, scale"),
+        ("scrub", {"epoch": 1}, "scrub has no setting epoch; its settings: "),
+        ("nothing", {"alpha": 1, "beta": 2}, "nothing has no setting alpha, beta; its settings: none"),
+        ("lfsd", {}, "unknown method 'lfsd'; choose one of "),
+    ],
+)
+def test_a_misspelt_run_cannot_be_made(method, settings, said):
+    with pytest.raises(ValueError, match=said):
+        Run(CASE, method, settings=settings)
 
 
 def test_a_case_needs_a_gold_model_that_is_not_its_own():

@@ -18,7 +18,8 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from patience import patience, wait_until
+from killing import kill_group
+from patience import group, patience, running, wait_until
 from test_runner import RUNS, assert_same_table, names
 from test_sweep import SWEEPS
 from tqdm.auto import tqdm
@@ -218,6 +219,69 @@ def test_records_that_went_elsewhere_are_missed(tmp_path, monkeypatch):
         FileNotFoundError, match=r"2 of 2 records are not in .*a file system that all workers"
     ):
         records.run(RUNS[:2], tmp_path)
+
+
+TRAINING = """
+import os, sys, time
+from pathlib import Path
+from lfssd_nb.lab import cases, jobs, records
+from lfssd_nb.networks import Architecture, Recipe
+
+there = Path(sys.argv[1])
+net, recipe = Architecture("resnet18", 8), Recipe(10_000)  # for hours
+case = [cases.Case("digits", net, "class", "3", seed, (5,), 100, recipe) for seed in (0, 1)]
+runs = [cases.Run(each, "nothing") for each in case]
+train_one = records.train_one
+
+def told(*model):
+    (there / f"pid {os.getpid()}").touch()
+    train_one(*model)
+
+if sys.argv[2] == "killed before":  # the workers begin, and their parent has gone already
+    end_with = jobs.end_with
+    def late(parent):
+        (there / f"pid {os.getpid()}").touch()
+        while not (there / "killed").exists():
+            time.sleep(0.01)
+        end_with(parent)
+    jobs.end_with = late
+records.train_one = told
+if sys.argv[2] == "idle":  # one job for two workers
+    end_with, runs[1:] = jobs.end_with, []
+    records.models = lambda _: {"the only": (case[0], 0, False)}
+    def noted(parent):
+        (there / f"pid {os.getpid()}").touch()
+        end_with(parent)
+    jobs.end_with = noted
+records.run(runs, there / "records", n_jobs=2)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell of a parent's end")
+@pytest.mark.parametrize("when", ["killed in training", "killed before", "idle"])
+def test_workers_end_soon_after_their_killed_parent(when, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", TRAINING, str(tmp_path), when], start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(
+            lambda: len([*tmp_path.glob("pid *")]) == 2,
+            "two workers have begun",
+            lambda: process.poll() is None,
+        )
+        workers = {int(path.name[4:]) for path in tmp_path.glob("pid *")}
+        assert running(workers) == workers and process.pid not in workers
+        process.kill()  # the parent alone
+        process.wait()
+        (tmp_path / "killed").touch()
+        end = time.monotonic() + patience(10)
+        while running(workers) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not running(workers)
+        wait_until(lambda: not group(process.pid), "nobody else is left")
+    finally:
+        kill_group(process.pid)
 
 
 # ---- Dask

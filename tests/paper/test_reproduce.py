@@ -31,6 +31,7 @@ from lfssd_nb.networks.architecture import Architecture
 from lfssd_nb.networks.recipes import Recipe
 from lfssd_nb.networks.seeds import VARIABLE, training_seed
 from lfssd_nb.paper import plan, published, reproduce, sizes, throughput
+from lfssd_nb.system import files
 
 STAGE = "cifar10-random-resnet18"
 COMMAND = ["reproduce", "--profile", "small", "--stages", STAGE, "--seeds", "0", "1", "--images", "100",
@@ -232,6 +233,12 @@ def test_the_best_scale_has_the_smallest_mean_loss_and_of_equals_the_largest():
     losses = {("a", 0.1): (4, 0), ("a", 0.2): (1, 1), ("a", 0.3): (2, 0), ("b", 0.1): (1,), ("b", 0.2): (9,)}
     rows = [(*key, loss) for key, several in losses.items() for loss in several]
     assert tuning.best(pd.DataFrame(rows, columns=["estimator", "scale", "loss"])) == {"a": 0.3, "b": 0.1}
+    nan = float("nan")
+    for bad in (nan, float("inf")):  # at one target: not the mean of the others
+        rows = [("a", 0.1, 9), ("a", 0.1, 8), ("a", 0.2, 0), ("a", 0.2, bad)]
+        assert tuning.best(pd.DataFrame(rows, columns=["estimator", "scale", "loss"])) == {"a": 0.1}
+    with pytest.raises(ValueError, match="no scale of b has a finite loss on all targets"):
+        tuning.best(pd.DataFrame([("a", 0.1, 1), ("b", 0.1, nan)], columns=["estimator", "scale", "loss"]))
 
 
 def test_a_tuning_is_of_one_original():
@@ -384,15 +391,34 @@ def test_records_of_other_images_are_not_gone_on_with(small, tmp_path, monkeypat
     assert "another copy of cifar10" in (said := capsys.readouterr().err) and "--out" in said
 
 
-def test_a_damaged_record_is_named(tmp_path, capsys):
+def test_a_damaged_record_is_named_and_made_again(tmp_path):
     command = [*COMMAND, "--methods", "nothing", "--out", str(tmp_path / "out")]
     assert cli.main(command) == 0
-    victim = next(path for path in (tmp_path / "out").glob("*.json") if len(path.stem) == 20)
-    victim.write_bytes(victim.read_bytes()[:30])
-    assert cli.main(command) == 2
-    assert f"{victim} is damaged" in (said := capsys.readouterr().err) and "delete it" in said
-    victim.unlink()
-    assert cli.main(command) == 0
+    rows = table(tmp_path / "out")
+    for victim in (tmp_path / "out").glob("*.json"):  # records, rates and which images they are of
+        victim.write_bytes(victim.read_bytes()[:30])
+        with pytest.warns(UserWarning, match=f"{victim.name} is damaged"):
+            assert cli.main(command) == 0
+        assert files.read_json(victim) and table(tmp_path / "out").equals(rows)
+
+
+def test_errors_are_counted_and_tried_again_when_asked(tmp_path, capsys, monkeypatch):
+    battery = records.battery
+
+    def broken(*_):
+        raise ValueError("no such luck")
+
+    command = [*COMMAND, "--methods", "nothing", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(records, "battery", broken)
+    for _ in range(2):
+        assert cli.main(command) == 0
+        said = capsys.readouterr().err
+        assert "2 of 2 records failed: nothing: no such luck; retry=True, or --retry, tries" in said
+        assert "UserWarning" not in said
+    monkeypatch.setattr(records, "battery", battery)
+    assert cli.main(command) == 0 and "2 of 2 records failed" in capsys.readouterr().err
+    assert cli.main([*command, "--retry"]) == 0
+    assert "failed" not in capsys.readouterr().err and "error" not in table(tmp_path / "out")
 
 
 # ---- killed, corrupted, full

@@ -1,7 +1,9 @@
 """The search for alpha and lambda: finds what a grid finds, repeats, and never sees gold."""
 
+import math
 import sys
 
+import optuna
 import pytest
 
 from lfssd_nb import networks
@@ -62,6 +64,42 @@ def test_groups_have_thresholds_of_their_own(problem):
     assert found.alpha == {n: best[g] * unit for g, names in groups.items() for n in names}
     assert len(set(found.alpha.values())) == 2
     assert weigh(measure(networks.logits(dial.at(found.alpha, found.lam), x))) == found.loss
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("when", [{0}, {0, 1, 3}, {5}])
+def test_a_loss_that_is_not_finite_is_never_the_best(bad, when, problem):
+    dial, x, measure, unit = problem
+    numbers = iter(range(6))
+
+    def loss(found):
+        return bad if next(numbers) in when else weigh(found)
+
+    found = optuna_search.search(dial, x, measure, loss, unit=unit, n_trials=6, show=False)
+    assert len(found.trials) == 6 and {*found.trials.index[~found.trials.loss.abs().lt(math.inf)]} == when
+    finite = found.trials.loss[found.trials.loss.abs() < math.inf]
+    assert found.loss == finite.min() and found.alpha == found.trials["all"][finite.idxmin()] * unit
+
+
+def test_a_search_of_nothing_finite_is_refused(problem):
+    dial, x, measure, unit = problem
+    with pytest.raises(ValueError, match="none of 3 trials has a finite loss, the first has nan"):
+        optuna_search.search(dial, x, measure, lambda _: math.nan, unit=unit, n_trials=3, show=False)
+
+
+@pytest.mark.parametrize("level", [optuna.logging.DEBUG, optuna.logging.ERROR])
+def test_optuna_is_as_talkative_as_before(level, problem):
+    dial, x, measure, unit = problem
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(level)
+    try:
+        optuna_search.search(dial, x, measure, weigh, unit=unit, n_trials=1, show=False)
+        assert optuna.logging.get_verbosity() == level
+        with pytest.raises(ZeroDivisionError):
+            optuna_search.search(dial, x, measure, lambda _: 1 / 0, unit=unit, n_trials=1, show=False)
+        assert optuna.logging.get_verbosity() == level
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def test_a_search_says_what_is_wrong(problem, monkeypatch):

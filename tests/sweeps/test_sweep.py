@@ -252,6 +252,12 @@ def test_a_grid_says_what_is_missing(tiny, digits, three):
 def test_the_front_is_what_nothing_beats():
     cells = pd.DataFrame({"retained": [99, 98, 98, 90, 99, 50], "forgotten": [50, 20, 30, 0, 50, 0]})
     assert grids.front(cells).index.tolist() == [0, 4, 1, 3]  # 2 and 5 are beaten, equal cells both stay
+    nan, inf = math.nan, math.inf
+    broken = pd.DataFrame(
+        {"retained": [nan, 100, inf, nan], "forgotten": [0, nan, 0, nan]}, index=range(6, 10)
+    )
+    assert grids.front(pd.concat([cells, broken])).index.tolist() == [0, 4, 1, 3]
+    assert grids.front(broken).empty
 
 
 # ---- many cases
