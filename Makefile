@@ -28,7 +28,7 @@ test: .venv/.test
 	$(BIN)/python -m pytest $(PARALLEL) $(NBVAL) notebooks || failed="$$failed nbval"; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
-# Is anything lost when it is killed? 50 kills at random moments, about ten minutes on two cores.
+# Is anything lost when it is killed? 50 kills at random moments, about a quarter of an hour on two busy cores.
 torture: .venv/.test
 	$(BIN)/python scripts/torture.py
 

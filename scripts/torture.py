@@ -1,4 +1,4 @@
-"""Kills at random moments, and nothing is lost: `make torture` (50 of them, about ten minutes on two cores).
+"""Kills at random moments, and nothing is lost: `make torture` (50 of them, in about a quarter of an hour).
 
 A training, forgetting, records of two workers, and the published experiments at a tiny size are each
 computed once undisturbed, then again and again with SIGKILL: at a random moment, or as soon as the n-th file
