@@ -17,8 +17,8 @@ SHARE: Allowed = (lambda v: 0 < v <= 1, "a share, above 0 and at most 1")
 ALLOWED: dict[str, Allowed] = {
     **dict.fromkeys(("epochs", "steps", "n_noise", "draws", "n_samples", "batch_size"), _from(1)),
     "forget_batch_size": _from(1), "msteps": _from(0),
-    **dict.fromkeys(("lr", "noise_lr", "temperature", "sigma", "ridge", "alpha", "scale"), ABOVE_0),
-    **dict.fromkeys(("lam", "kl_weight", "gamma"), FROM_0),
+    **dict.fromkeys(("lr", "noise_lr", "temperature", "sigma", "ridge", "alpha"), ABOVE_0),
+    **dict.fromkeys(("lam", "kl_weight", "gamma", "scale"), FROM_0),  # a scale of 0: not tuned yet
     "growth": (lambda v: v > 1, "above 1"),
     **dict.fromkeys(("share", "beta", "rho"), SHARE),
 }  # fmt: skip
