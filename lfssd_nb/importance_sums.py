@@ -32,12 +32,13 @@ class Importance:
     reduction: str
 
     def __post_init__(self):
-        whole = all(type(n) is int and n > 0 for n in (self.count, self.samples))
-        if not whole or self.count > self.samples or self.reduction not in ("sample", "batch"):
+        whole = all(type(n) is int and n >= 0 for n in (self.count, self.samples))
+        both = whole and self.count <= self.samples and (self.count > 0) == (self.samples > 0)
+        if not both or self.reduction not in ("sample", "batch"):
             raise ValueError(
                 f"an importance of count={self.count!r} and samples={self.samples!r} by "
                 f"{self.reduction!r}: count samples ('sample') or batches ('batch'), whole numbers from 1 "
-                "up, and no more batches than samples"
+                "up (0 and 0: of nothing yet), and no more batches than samples"
             )
 
     @property

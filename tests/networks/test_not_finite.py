@@ -187,7 +187,7 @@ def test_a_comparison_leaves_out_what_is_not_finite_or_names_it(few, own_cache, 
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             done = lab.compare(few, scenario, MLP, "all", recipe=recipe)
-        assert any("nan_method is left out: nan_method leaves" in str(each.message) for each in said)
+        assert any("left out: nan_method: nan_method leaves" in str(each.message) for each in said)
         assert list(done.table.index) == list(done.models) == ["original", "gold", "finetune"]
     finally:
         baselines.METHODS.pop("nan_method")
