@@ -48,8 +48,7 @@ class Method:
         new = self.run(given, task.only(self.needs, self.name), **(self.defaults | settings))
         if not isinstance(new, nn.Module):
             raise ValueError(f"{self.name} must return the new model, got {type(new).__name__}")
-        masks = not_finite(model)  # buffers may hold -inf on purpose
-        if broken := [name for name in not_finite(new) if name not in masks]:
+        if broken := not_finite(new) and not_finite(new, not_finite(model)):
             raise FloatingPointError(
                 f"{self.name} leaves {broken[0]!r} not finite: lower lr or take fewer epochs "
                 f"(settings: {dict(self.defaults | settings)})"
@@ -58,9 +57,9 @@ class Method:
 
     def check(self, settings: Mapping[str, object]) -> None:
         """Raises ``ValueError`` for a setting that it does not have, or that cannot be."""
-        if unknown := sorted(set(settings) - self.defaults.keys()):
+        if odd := sorted(set(settings) - self.defaults.keys()):
             known = ", ".join(self.defaults) or "none"
-            raise ValueError(f"{self.name} has no setting {', '.join(unknown)}; its settings: {known}")
+            raise ValueError(f"{self.name} has no setting {', '.join(odd)}; its settings: {known}")
         if built_in(self.run):
             check_values(self.name, settings, self.defaults)
 

@@ -14,9 +14,10 @@ def _from(low: int) -> Allowed:
 ABOVE_0: Allowed = (lambda v: v > 0, "above 0")
 FROM_0: Allowed = (lambda v: v >= 0, "0 or more")
 SHARE: Allowed = (lambda v: 0 < v <= 1, "a share, above 0 and at most 1")
+COUNTS = ("epochs", "steps", "n_noise", "draws", "n_samples", "batch_size", "forget_batch_size")
 ALLOWED: dict[str, Allowed] = {
-    **dict.fromkeys(("epochs", "steps", "n_noise", "draws", "n_samples", "batch_size"), _from(1)),
-    "forget_batch_size": _from(1), "msteps": _from(0),
+    **dict.fromkeys(COUNTS, _from(1)),
+    "msteps": _from(0),
     **dict.fromkeys(("lr", "noise_lr", "temperature", "sigma", "ridge", "alpha"), ABOVE_0),
     **dict.fromkeys(("lam", "kl_weight", "gamma", "scale"), FROM_0),  # a scale of 0: not tuned yet
     "growth": (lambda v: v > 1, "above 1"),

@@ -11,7 +11,7 @@ def samples(field: str, x) -> Tensor:
     """Samples ``[N, ...]``: floating ones in float32, whole numbers in int64. Raises ``ValueError`` for what
     is no array of numbers, is empty, or is not finite."""
     try:
-        x = x.detach() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+        x = _tensor(x)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{field} is no array of numbers ({error}): samples need one shape, words become tokens"
@@ -21,6 +21,11 @@ def samples(field: str, x) -> Tensor:
     x = x.float() if x.is_floating_point() else x
     check_samples(field, x)
     return x if x.is_floating_point() else x.long()
+
+
+def _tensor(given) -> Tensor:
+    """A tensor, an array or a list as a tensor. Raises ``TypeError`` or ``ValueError`` for anything else."""
+    return given.detach() if isinstance(given, Tensor) else torch.as_tensor(np.asarray(given))
 
 
 def check_samples(field: str, x: Tensor) -> None:
@@ -112,7 +117,7 @@ def positions(what: str, index, n: int, of: str = "D", device: torch.device | No
     Raises ``ValueError`` for masks, fractions, repeats and positions outside.
     """
     try:
-        found = index.detach() if isinstance(index, Tensor) else torch.as_tensor(np.asarray(index))
+        found = _tensor(index)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"the {what} must be a list of whole numbers, not {index!r:.80} ({error})"

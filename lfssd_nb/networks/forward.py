@@ -1,5 +1,7 @@
 """One forward pass over any number of inputs, without gradients and in eval mode; what counts as logits."""
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 
@@ -57,7 +59,8 @@ def check_logits(z: Tensor, model: nn.Module | None = None, x: Tensor | None = N
     )
 
 
-def not_finite(model: nn.Module) -> list[str]:
-    """Names of the parameters, then of the buffers, that have a NaN or infinite entry."""
+def not_finite(model: nn.Module, but: Collection[str] = ()) -> list[str]:
+    """Names of parameters, then of buffers, that have a NaN or infinite entry, without those in ``but``:
+    buffers may have held -inf before, on purpose."""
     state = [*model.named_parameters(), *model.named_buffers()]
-    return [name for name, value in state if not torch.isfinite(value).all()]
+    return [name for name, value in state if name not in but and not torch.isfinite(value).all()]

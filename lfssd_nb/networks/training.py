@@ -68,7 +68,7 @@ def fit(
     model.train().to(memory_format=layout)
     network = torch.compile(model, dynamic=False) if recipe.compiled else model
     parts = model, optimizer, schedule, generator
-    masks = not_finite(model)  # buffers may hold -inf on purpose
+    masks = not_finite(model)
     with threads(training_threads(x)), _seeded(seed, x.device):
         done = halfway.take_up(*parts) if halfway else 0
         for epoch in progress(range(done, recipe.epochs), f"training on {len(x)} samples", show):
@@ -100,7 +100,7 @@ def fit(
 
 def _check_trained(model: nn.Module, masks: list[str], loss: Tensor, x: Tensor, lr: float) -> None:
     """The loss does not see the last step: that is seen in the weights and statistics."""
-    broken = [name for name in not_finite(model) if name not in masks]
+    broken = not_finite(model, masks)
     if broken or not torch.isfinite(loss):
         where = f", {broken[0]} is not finite" if broken else ""
         sound = torch.isfinite(x).all()

@@ -97,9 +97,9 @@ class PerSample:
         if self.passes.covered:
             for part in self.passes.parts(batch.twice() if half else batch):
                 found = self.passes.by_rules(part, reduce, take)
-                if len(part) > plan.PLANNED and str(batch.shapes) not in self.larger:
+                if len(part) > plan.PLANNED and (shapes := str(batch.shapes)) not in self.larger:
                     check_larger(self.passes.model, self.passes.forward, part, found, self.passes.close / 10)
-                    self.larger.add(str(batch.shapes))
+                    self.larger.add(shapes)
         self.add_rest(batch, reduce, sums)
 
     def add_rest(self, batch: Batch, reduce: Reduction, sums: dict[str, Tensor]) -> None:

@@ -7,7 +7,8 @@ Windows.
 
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
@@ -54,20 +55,17 @@ def check_folder(path: str | Path, what: str) -> None:
         _try(Path(path).resolve() / "try")
 
 
-class _explained:
+@contextmanager
+def _explained(path: str | Path, what: str, kind: str) -> Iterator[None]:
     """Turns what the system says into one message with the remedy."""
-
-    def __init__(self, path: str | Path, what: str, kind: str):
-        self.said = f"{what} {str(path)!r} cannot be written"
-        self.remedy = f"give {kind} in a folder of yours that can be written"
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind, error, traceback) -> None:
-        if isinstance(error, OSError | ValueError | RuntimeError):
-            why = getattr(error, "strerror", None) or error
-            raise ValueError(f"{self.said} ({why}): {self.remedy}") from error
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"{what} {str(path)!r} cannot be written ({why}): give {kind} in a folder of yours that can be "
+            "written"
+        ) from error
 
 
 def _try(path: Path) -> None:

@@ -31,12 +31,14 @@ def judge(answer: Callable, right: Callable, cases: Mapping[str, tuple], slips: 
         expect(untouched, f"{what}: the arguments have changed; work on copies and return something new")
     expected = {what: right(*copy.deepcopy(arguments)) for what, arguments in cases.items()}
     wrong = [what for what in cases if not same(found[what], expected[what])]
-    for needed in (list(cases), wrong[:1]) if wrong else ():
+    if not wrong:
+        return
+    first = wrong[0]
+    for needed in (list(cases), [first]):
         for hint, slip in slips.items():
             alike = all(same(found[what], slip(*copy.deepcopy(cases[what]))) for what in needed)
             expect(not alike, hint)
-    for what in wrong:
-        expect(False, f"{what}: expected {shown(expected[what])}, got {shown(found[what])}")
+    expect(False, f"{first}: expected {shown(expected[first])}, got {shown(found[first])}")
 
 
 def same(a, b) -> bool:
@@ -60,13 +62,11 @@ def same(a, b) -> bool:
 def shown(value) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k}: {shown(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, Tensor):
-        return (
-            str([round(v, 4) for v in value.detach().flatten().tolist()])
-            if value.ndim < 2
-            else (f"a tensor {list(value.shape)} of mean {float(value.detach().double().mean()):.4g}")
-        )
-    return repr(value)
+    if not isinstance(value, Tensor):
+        return repr(value)
+    if value.ndim < 2:
+        return str([round(v, 4) for v in value.detach().flatten().tolist()])
+    return f"a tensor {list(value.shape)} of mean {float(value.detach().double().mean()):.4g}"
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:

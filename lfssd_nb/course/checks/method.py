@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ...dampening import factor, selected
 from .judge import expect, judge, numbers
 
 
@@ -69,20 +70,16 @@ def sensitivity(answer: Callable[[nn.Module, Tensor], dict[str, Tensor]]) -> Non
 Rule = Callable[[Tensor, Tensor, Tensor, float, float], Tensor]
 
 
-def _rule(theta: Tensor, i_f: Tensor, i_d: Tensor, alpha: float, lam: float) -> Tensor:
-    by = (lam * i_d / i_f).clamp(max=1)
-    return torch.where((i_f > alpha * i_d) & (i_d > 0), theta * by, theta)
+def _clipped(i_f: Tensor, i_d: Tensor, lam: float) -> Tensor:
+    return (lam * i_d / i_f).clamp(max=1)
 
 
-def _slip(selected: Callable | None = None, factor: Callable | None = None) -> Rule:
-    """The rule with another selection or another factor."""
-
-    def rule(theta, i_f, i_d, alpha, lam):
-        mask = selected(i_f, i_d, alpha) if selected else (i_f > alpha * i_d) & (i_d > 0)
-        by = factor(i_f, i_d, lam) if factor else (lam * i_d / i_f).clamp(max=1)
-        return torch.where(mask, theta * by, theta)
-
-    return rule
+def _rule(mask: Callable = selected, ratio: Callable = _clipped) -> Rule:
+    """The rule with another selection ``mask(i_f, i_d, alpha)``, or another factor of what is selected,
+    ``ratio(i_f, i_d, lam)``."""
+    return lambda theta, i_f, i_d, alpha, lam: torch.where(
+        mask(i_f, i_d, alpha), theta * ratio(i_f, i_d, lam), theta
+    )
 
 
 def dampened(answer: Rule) -> None:
@@ -100,26 +97,26 @@ def dampened(answer: Rule) -> None:
         "weights with I_F = I_D = 0": (theta, i_f.masked_fill(dead, 0.0), without, 2.0, 1.0),
     }
     slips = {
-        "a tie, I_f = alpha * I_D, is not selected: it is strict": _slip(lambda f, d, a: f >= a * d),
-        "I_D = 0: D says nothing about the weight, and it keeps its value": _slip(lambda f, d, a: f > a * d),
-        "compare I_f with alpha * I_D, not with alpha": _slip(lambda f, d, a: (f > a) & (d > 0)),
-        "select those above the threshold, not below": _slip(lambda f, d, a: f < a * d),
-        "clip the factor at 1: no weight may grow": _slip(factor=lambda f, d, lam: lam * d / f),
-        "the factor is lam * I_D / I_f, not lam / I_f": _slip(
-            factor=lambda f, d, lam: (lam / f).clamp(max=1)),
-        "the factor has lambda in it": _slip(factor=lambda f, d, lam: (d / f).clamp(max=1)),
-        "a small lambda dampens, it does not prune": _slip(
-            factor=lambda f, d, lam: (d / f).clamp(max=1) * (lam >= 1)),
+        "a tie, I_f = alpha * I_D, is not selected: it is strict": _rule(lambda f, d, a: f >= a * d),
+        "I_D = 0: D says nothing about the weight, and it keeps its value": _rule(lambda f, d, a: f > a * d),
+        "compare I_f with alpha * I_D, not with alpha": _rule(lambda f, d, a: (f > a) & (d > 0)),
+        "select those above the threshold, not below": _rule(lambda f, d, a: f < a * d),
+        "clip the factor at 1: no weight may grow": _rule(ratio=lambda f, d, lam: lam * d / f),
+        "the factor is lam * I_D / I_f, not lam / I_f": _rule(
+            ratio=lambda f, d, lam: (lam / f).clamp(max=1)),
+        "the factor has lambda in it": _rule(ratio=lambda f, d, lam: (d / f).clamp(max=1)),
+        "a small lambda dampens, it does not prune": _rule(
+            ratio=lambda f, d, lam: (d / f).clamp(max=1) * (lam >= 1)),
         "the factor is lam * I_D / I_f, not alpha's: alpha only selects": lambda t, f, d, a, lam: torch.where(
-            (f > a * d) & (d > 0), t * (a * d / f).clamp(max=1), t),
+            selected(f, d, a), t * (a * d / f).clamp(max=1), t),
         "clip the factor at 1, not the product: negative weights shrink as well": lambda t, f, d, a, lam: (
-            torch.where((f > a * d) & (d > 0), (t * lam * d / f).clamp(max=1), t)),
+            torch.where(selected(f, d, a), (t * lam * d / f).clamp(max=1), t)),
         "0 / 0 is NaN: weights that nothing needs keep their value": lambda t, f, d, a, lam: (
             t * torch.where(f > a * d, lam * d / f, (d / f) / (d / f)).clamp(max=1)),
         "dampen the selected weights; all others keep their value": lambda t, f, d, a, lam: (
             t * (lam * d / f).clamp(max=1)),
     }  # fmt: skip
-    judge(answer, _rule, cases, slips)
+    judge(answer, lambda theta, *how: theta * factor(*how), cases, slips)
     print("dampened: right")
 
 
