@@ -33,6 +33,19 @@ sys.exit(cli.main(sys.argv[2:]))
 pytestmark = pytest.mark.skipif(not hasattr(os, "setsid"), reason="needs process groups")
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """A shell without job control starts its background deaf to Ctrl-C, and children inherit that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_DFL) for number, _ in SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_training_is_interrupted_and_goes_on(number, code, tmp_path, monkeypatch, capsys):
     if threading.current_thread() is not threading.main_thread():
