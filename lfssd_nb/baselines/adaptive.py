@@ -6,7 +6,6 @@ Each twice: as the paper's formulas say, and as its authors' code does.
 import math
 import sys
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -39,11 +38,18 @@ def alpha_at(ratio: Tensor, size: float) -> float:
     return max(float(ratio.kthvalue(kept).values), sys.float_info.min)
 
 
-def percentile(ratio: Tensor, size: float) -> float:
-    """The 100 - ``size`` percentile of the finite ratios as the authors' code takes it: between two of them,
-    linearly."""
-    found = np.percentile(ratio[ratio.isfinite()].cpu().numpy(), 100 - size)
-    return max(float(found), sys.float_info.min)
+def percentile(ordered: Tensor, size: float) -> float:
+    """The 100 - ``size`` percentile of ratios in ascending order, as the authors' code takes it (numpy's):
+    between two of them on the line that joins them."""
+    at = (len(ordered) - 1) * (1 - size / 100)
+    low, high = (float(ordered[k]) for k in (math.floor(at), math.ceil(at)))
+    return max(low + (high - low) * (at - math.floor(at)), sys.float_info.min)
+
+
+def ordered_ratios(forget: Importance, retain: Importance) -> Tensor:
+    """All finite I(D_f) / I(D_r), ascending."""
+    ratio = ratios(forget, retain)
+    return ratio[ratio.isfinite()].sort().values
 
 
 def factor_as_coded(forget: Tensor, retain: Tensor, alpha: float, lam: float) -> Tensor:
@@ -80,7 +86,7 @@ def assd_code(model: nn.Module, task: Task, *, lam: float = 1.0, batch_size: int
     i_f = fisher(model, task.forget_x, task.forget_y, **how)
     i_r = fisher(model, task.retain_x, task.retain_y, **how)
     size = percentile_size(i_f.samples, i_f.samples + i_r.samples)
-    alpha = percentile(ratios(i_f, i_r), size)
+    alpha = percentile(ordered_ratios(i_f, i_r), size)
     return dampen(model, i_f.mean, i_r.mean, alpha, lam, rule=factor_as_coded)[0]
 
 
@@ -144,14 +150,14 @@ def xalfssd_code(
     i_f, i_r = (
         sensitivity(model, x[cycle(x, len(x), task.seed)], **how) for x in (task.forget_x, task.retain_x)
     )
-    ratio, q = ratios(i_f, i_r), i_f.samples / (i_f.samples + i_r.samples) / 25
+    ordered, q = ordered_ratios(i_f, i_r), i_f.samples / (i_f.samples + i_r.samples) / 25
 
     def recognised(net: nn.Module) -> int:
         return int((logits(net, task.forget_x).argmax(1) == task.forget_y).sum())
 
     enough, new = rho * recognised(model), model
     for _ in range(TRIES):
-        alpha = percentile(ratio, min(percentile_size(q, 1), 100))
+        alpha = percentile(ordered, min(percentile_size(q, 1), 100))
         new = dampen(model, i_f.mean, i_r.mean, alpha, lam, rule=factor_as_coded)[0]
         if recognised(new) <= enough or alpha <= lam:
             break

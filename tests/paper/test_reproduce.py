@@ -73,12 +73,26 @@ def test_stages_have_the_published_settings_and_classes():
     assert published.published(pins, "lfssd") is None
 
 
-def test_published_importances_are_batch_means_and_a_random_forget_set_is_one_batch():
+def test_published_importances_are_batch_means_in_the_order_of_the_reference():
     for stage in published.STAGES:
-        how = published.published(stage, "ssd")
-        assert (how["reduction"], how["batch_size"]) == ("batch", 64)
-        assert (how["alpha"], how["lam"]) == (stage.ssd, stage.lam)
-        assert how.get("forget_batch_size") == (128 if stage.kind == "random" else None)
+        expected = dict(alpha=stage.ssd, lam=stage.lam, reduction="batch", order="reference")
+        expected["batch_size"] = 128 if stage.kind == "random" else 64  # of D_f and of D
+        assert published.published(stage, "ssd") == expected
+        if stage.data in ("cifar20", "cifar10"):
+            assert published.published_settings("ssd", stage.network, stage.kind) == expected
+            for method in ("ssd", "lfssd"):
+                baselines.get(method).check(published.published_settings(method, stage.network, stage.kind))
+    assert published.published_settings("lfssd", "vit", "class", "cifar100")["alpha"] == 10
+    assert published.published_settings("lfssd", "resnet18", "class")["alpha"] == 5
+    for odd in (("jit", "vit", "class"), ("ssd", "gru", "class"), ("ssd", "vit", "group")):
+        with pytest.raises(
+            ValueError, match=f"no published settings of '{odd[0]}' .*choose 'ssd' or 'lfssd'"
+        ):
+            published.published_settings(*odd)
+    with pytest.raises(
+        ValueError, match="no published settings of 'lfssd' for 'resnet18', 'class' and 'pins'"
+    ):
+        published.published_settings("lfssd", "resnet18", "class", "pins")
 
 
 def test_one_alpha_is_tuned_on_no_target_and_one_is_searched_on_each_alone():
