@@ -51,7 +51,7 @@ def salun(
     **When the mask does nothing.** A weight has a place in the mask by the rank of its gradient. Where fewer
     weights than ``share`` have any gradient on D_f, all of these are in the mask, the places left go to
     weights with gradient 0, and SalUn is relabelling alone. So it is on the ResNet18 of the digits: the 3x3
-    kernels of its late stages see images of one or two pixels, and 26 % of the weights have a gradient.
+    kernels of its late stages see images of one or two pixels, and 26 to 30 % of the weights have one.
     Nothing is done about it here. **Deviation:** a last batch of one sample is left out.
     """
     mask = saliency_mask(model, task.forget_x, task.forget_y, share)
