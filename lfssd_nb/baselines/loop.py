@@ -22,23 +22,27 @@ def descend(
     epochs: float,
     lr: float,
     seed: int,
-    optimizer: str = "sgd",
+    optimizer: str | torch.optim.Optimizer = "sgd",
     batch_size: int = 64,
+    weight_decay: float = 0.0,
     augmentation: Augmentation | None = None,
     masks: dict[str, Tensor] | None = None,
 ) -> nn.Module:
-    """Trains ``model`` in place on ``loss(model, *batch)`` and returns it in eval mode.
+    r"""Trains ``model`` in place on ``loss(model, *batch)`` and returns it in eval mode.
 
     columns: tensors with the samples in dimension 0, the images first. Batches are drawn without
     replacement, anew every epoch; a batch of one sample is left out (batch norm cannot train on it)
     unless it is all there is; then the model stays in eval mode. masks: 0/1 by parameter name;
-    gradients are multiplied by them, so that weights masked with 0 stay bit for bit.
+    gradients are multiplied by them, so that weights masked with 0 stay bit for bit. weight_decay:
+    :math:`\lambda\theta` is added to every gradient, before the mask. optimizer: one of `OPTIMIZERS`, or one
+    already made for these weights, which goes on with its momentum and takes the new ``lr``.
 
     Raises ``FloatingPointError`` if the loss stops being finite.
     """
     generator = torch.Generator().manual_seed(seed)
-    update = OPTIMIZERS[optimizer](model.parameters(), lr)
-    names = dict(model.named_parameters())
+    update = OPTIMIZERS[optimizer](model.parameters(), lr) if isinstance(optimizer, str) else optimizer
+    for group in update.param_groups:
+        group["lr"] = lr
     alone = len(columns[0]) == 1
     model.train(not alone)
     for _ in range(int(epochs)):
@@ -54,9 +58,11 @@ def descend(
                 raise FloatingPointError(f"the loss became {value.item()}: lower lr={lr}")
             update.zero_grad()
             value.backward()
-            for name, mask in (masks or {}).items():
-                if names[name].grad is not None:
-                    names[name].grad.mul_(mask)
+            for name, p in model.named_parameters():
+                if p.grad is not None and weight_decay:
+                    p.grad.add_(p.detach(), alpha=weight_decay)
+                if p.grad is not None and masks:
+                    p.grad.mul_(masks[name])
             update.step()
     return model.eval()
 

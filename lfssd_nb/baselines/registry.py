@@ -20,7 +20,8 @@ from .task import NEEDS, Task
 class Method:
     """An unlearning method as data. ``needs``: see `task.NEEDS`; ``trains``: whether it takes gradient
     steps; ``kinds``: the scenarios it is defined for; ``noise``: whether it adds noise to inputs, which
-    tokens do not bear; ``defaults``: its settings."""
+    tokens do not bear; ``defaults``: its settings; ``version``: raised whenever the same settings come to
+    another network than before, so that old records are not taken for new (`lab.cases.Run.key`)."""
 
     name: str
     label: str
@@ -31,6 +32,7 @@ class Method:
     source: str
     noise: bool
     defaults: MappingProxyType
+    version: int = 1
 
     def __call__(self, model: nn.Module, task: Task, **settings) -> nn.Module:
         """Runs on what it needs and nothing else; ``model`` is not changed, the new one is in eval mode.
@@ -79,6 +81,7 @@ def method(
     kinds: tuple = KINDS,
     source: str = "",
     noise: bool = False,
+    version: int = 1,
 ):
     """Registers ``run(model, task, *, setting=default, ...)`` under its function name."""
 
@@ -92,7 +95,7 @@ def method(
             raise ValueError(f"{name}: the setting {bare[0]!r} needs a default")
         defaults = {p.name: p.default for p in settings if p.kind is p.KEYWORD_ONLY}
         METHODS[name] = Method(
-            name, label, run, wanted, trains, kinds, source, noise, MappingProxyType(defaults)
+            name, label, run, wanted, trains, kinds, source, noise, MappingProxyType(defaults), version
         )
         return run
 

@@ -17,11 +17,13 @@ SHARE: Allowed = (lambda v: 0 < v <= 1, "a share, above 0 and at most 1")
 COUNTS = ("epochs", "steps", "n_noise", "draws", "n_samples", "batch_size", "forget_batch_size")
 ALLOWED: dict[str, Allowed] = {
     **dict.fromkeys(COUNTS, _from(1)),
-    "msteps": _from(0),
+    **dict.fromkeys(("msteps", "decay_after"), _from(0)),
     **dict.fromkeys(("lr", "noise_lr", "temperature", "sigma", "ridge", "alpha"), ABOVE_0),
-    **dict.fromkeys(("lam", "kl_weight", "gamma", "scale"), FROM_0),  # a scale of 0: not tuned yet
+    **dict.fromkeys(("lam", "kl_weight", "gamma", "weight_decay"), FROM_0),
+    "scale": FROM_0,  # 0: not tuned yet
     "growth": (lambda v: v > 1, "above 1"),
-    **dict.fromkeys(("share", "beta", "rho"), SHARE),
+    **dict.fromkeys(("share", "beta", "lr_decay"), SHARE),
+    "rho": (lambda v: 0 <= v <= 1, "a share, from 0 to 1"),
 }  # fmt: skip
 
 

@@ -23,14 +23,15 @@ def _dampened(
     unlearn.check(rule.__name__, alpha, lam, reduction=reduction, batch_size=batch_size)
     if batch_size is None:
         batch_size = 64 if reduction == "batch" else 128
-    size = batch_size if forget_batch_size is None else forget_batch_size
-    i_f = estimate(model, *forget, reduction=reduction, batch_size=size)
     how = dict(reduction=reduction, batch_size=batch_size)
     if order == "reference":  # another one for each forget set
         if task.reference is None:
             raise ValueError("order='reference' needs Task.reference: where D_r and then D_f are in full_x")
         full = [column[task.reference] for column in full]
+        forget = [column[-len(task.forget_x) :] for column in full]
         how["order"] = digest({"reference": task.reference})
+    size = batch_size if forget_batch_size is None else forget_batch_size
+    i_f = estimate(model, *forget, reduction=reduction, batch_size=size)
     i_d = task.memory.importance(estimate, model, *full, **how)
     return rule(model, i_f, i_d, alpha, lam).model
 
@@ -68,7 +69,8 @@ def lfssd(
     order: str = "classes",
 ) -> nn.Module:
     """`unlearn.lfssd`: dampen by the ratio of sensitivities; no labels, no loss. ``forget_batch_size``: of
-    D_f alone (published for random forgetting: 128, where D has 64). ``order`` of D, which batch means depend
-    on: ``"classes"``, or ``"reference"`` with D_f at the end (`Task`)."""
+    D_f alone, where it is another than D's. ``order``, which batch means depend on: ``"classes"``, or
+    ``"reference"``, that of the published code, with D_f at the end of D (`orders.reference_order`). What is
+    published: `paper.published.published_settings`."""
     how = alpha, scale, lam, reduction, batch_size, forget_batch_size, order
     return _dampened(unlearn.lfssd, sensitivity, model, task, (task.forget_x,), (task.full_x,), *how)

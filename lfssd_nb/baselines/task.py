@@ -34,7 +34,8 @@ class Task:
     """One unlearning problem as a method sees it. What is None is not available.
 
     ``forget_x`` ``[N_f, ...]`` is always there. ``full_x`` is D in the order that batch-mean
-    importances see: `orders.class_order`; ``full_x[reference]`` is D in `orders.reference_order`.
+    importances see: `orders.class_order`; ``full_x[reference]`` is D in `orders.reference_order`,
+    D_f at its end.
     ``fresh(seed)`` builds an untrained network, ``retrain()`` a gold model. ``seed`` fixes whatever
     a method draws. ``memory`` keeps I(D) for the next method; tasks on one model and one order of D may
     share it.
@@ -84,7 +85,7 @@ def make(
     x, y = data.train_x, data.train_y
     return Task(
         x[scenario.forget], y[scenario.forget], x[scenario.retain], y[scenario.retain], x[order], y[order],
-        reference=order.argsort()[reference_order(data, scenario)],
+        reference=order.argsort()[reference_order(data, scenario, seed)],
         target=data.classes.index(scenario.target) if scenario.kind == "class" else None,
         fresh=lambda seed: build(architecture, data, seed, pretrained=False),
         retrain=lambda: retrained(data, scenario, architecture, recipe, [seed], show=False)[0],

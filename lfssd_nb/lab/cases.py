@@ -114,9 +114,11 @@ class Run:
     def key(self) -> str:
         """A hash of all that decides the record."""
         mine = shallow(self)
-        run = baselines.get(self.method).run
-        if not built_in(run):  # a method of your own is its code
-            mine["code"] = code_of(run)
+        method = baselines.get(self.method)
+        if not built_in(method.run):  # a method of your own is its code
+            mine["code"] = code_of(method.run)
+        if method.version != 1:  # records of a version 1 keep their names
+            mine["version"] = method.version
         return key([SCHEMA, mine | {"case": self.case.identity}])
 
 

@@ -120,13 +120,31 @@ _AS_CODED = dict(reduction="batch", order="reference")
 
 
 def published(stage: Stage, method: str) -> dict | None:
-    """The published settings as the reference code runs them: batch means of 64, D_f at the end of D, and of
-    128 for a random forget set. None where there are none."""
+    """The published settings of ``"ssd"`` or ``"lfssd"`` as the drivers of the reference code run them: means
+    of batches of D_f and of D, of 64 (of 128 for a random forget set), D_f at the end of D. None where there
+    are none."""
     alpha = getattr(stage, method)
     if alpha is None:
         return None
-    settings = dict(alpha=float(alpha), lam=stage.lam, batch_size=64) | _AS_CODED
-    return settings | ({"forget_batch_size": 128} if stage.kind == "random" else {})
+    return (
+        dict(alpha=float(alpha), lam=stage.lam, batch_size=128 if stage.kind == "random" else 64) | _AS_CODED
+    )
+
+
+def published_settings(method: str, network: str, kind: str, data: str = "cifar20") -> dict:
+    """`published` by name, for data that was not published: the settings of ``"ssd"`` or ``"lfssd"`` on a
+    network (``"resnet18"``, ``"vit"``) for a kind of scenario. Of the class scenarios take that of ``data``.
+
+    Raises ``ValueError`` where there are none.
+    """
+    for stage in STAGES:
+        at = (stage.network, stage.kind) == (network, kind) and (kind != "class" or stage.data == data)
+        if at and method in ("ssd", "lfssd") and (settings := published(stage, method)):
+            return settings
+    raise ValueError(
+        f"no published settings of {method!r} for {network!r}, {kind!r} and {data!r}: choose 'ssd' or "
+        f"'lfssd', and one of {', '.join(stage.name for stage in STAGES)}"
+    )
 
 
 def replicated(stage: Stage, method: str) -> dict | None:
@@ -158,7 +176,7 @@ def runs(
                 if name in scales:
                     entries.append((name, variant, {"scale": scales[name]}))
             entries.append((name, "default", {}))
-        entries += [("assd", "default", {}), ("xalfssd", "default", {})]
+        entries += [(name, "default", {}) for name in ("assd", "assd_code", "xalfssd", "xalfssd_code")]
         if case.seed in job.profile.seeds[: job.profile.baseline_seeds]:
             fitting = [name for name in job.profile.baselines if case.kind in METHODS[name].kinds]
             entries += [(name, "published", LIMITS.get(name, {})) for name in fitting]

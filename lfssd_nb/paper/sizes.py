@@ -7,7 +7,7 @@ from ..networks.recipes import FACES, Recipe
 
 BASELINES = (
     "finetune", "gradient_ascent", "neggrad_plus", "random_labels", "bad_teacher", "unsir", "scrub", "salun",
-    "l1_sparse", "fisher_forgetting", "jit", "class_mask", "random_weights",
+    "l1_sparse", "fisher_forgetting", "jit", "jit_code", "class_mask", "random_weights",
 )  # fmt: skip
 
 

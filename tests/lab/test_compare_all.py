@@ -103,7 +103,7 @@ def test_all_are_those_that_fit(few, digits):
         torch.ones(9, 4).long(), torch.arange(9) % 3, torch.ones(3, 4).long(), torch.arange(3)
     )
     noisy = {name for name, m in baselines.METHODS.items() if m.noise}
-    assert noisy == {"jit", "unsir"} and not noisy & set(fitting(d, scenarios.forget_class(d, 0)))
+    assert noisy == {"jit", "jit_code", "unsir"} and not noisy & set(fitting(d, scenarios.forget_class(d, 0)))
 
 
 def test_noise_on_tokens_is_refused():
