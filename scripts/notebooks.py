@@ -1,9 +1,11 @@
 """Executes the notebook series, several pages at a time.
 
 run      the headline first, then every notebook headless, with HTML under build/notebooks (the .ipynb stay);
-refresh  writes every .ipynb anew from notebooks/text/*.md and executes it in place (the committed form).
+refresh  writes every .ipynb anew from notebooks/text/*.md and executes it in place (the committed form);
+retext   takes over from the texts what needs no execution: prose, and the descriptions of figures.
 
-Names as further arguments choose single notebooks: ``refresh 02`` or ``run 00 03``.
+Names as further arguments choose single notebooks: ``refresh 02`` or ``run 00 03``. A figure is described on
+the fence of the cell that draws it, for those who cannot see it: ```python alt="Two panels. ..."
 """
 
 import base64
@@ -83,8 +85,19 @@ def execute(
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
             if "image/png" in output.get("data", {}):
                 output["data"]["image/png"] = smaller(output["data"]["image/png"])
+    describe(notebook)
     notebook.metadata = nbformat.from_dict(KERNEL | {"language_info": {"name": "python"}})
     return Done(page, notebook, statements, errors, time.perf_counter() - start)
+
+
+def describe(notebook: nbformat.NotebookNode) -> None:
+    """Every figure gets the ``alt`` of its cell, where browsers and nbconvert look for it."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()) if "alt" in cell.metadata else ():
+            if "image/png" in output.get("data", {}):
+                output.metadata["image/png"] = output.metadata.get("image/png", {}) | {
+                    "alt": cell.metadata.alt
+                }
 
 
 def _begin_cell(log: Path) -> None:
@@ -200,11 +213,36 @@ def refresh(*wanted: str) -> int:
     return int(any(page.errors or not all(c["held"] for c in page.claims) for page in done))
 
 
+def retext(*wanted: str) -> int:
+    """Puts the texts' prose and descriptions into the committed notebooks, whose code must be the texts'."""
+    changed = []
+    for name, new in pages(wanted, written=True).items():
+        path = BOOKS / f"{name}.ipynb"
+        old = nbformat.read(path, as_version=4)
+        before, after = ([c.source for c in book.cells if c.cell_type == "code"] for book in (old, new))
+        if before != after:
+            changed.append(name)
+            continue
+        executed = iter(cell for cell in old.cells if cell.cell_type == "code")
+        for cell in new.cells:
+            if cell.cell_type == "code":
+                done = next(executed)
+                cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        describe(new)
+        new.metadata = old.metadata
+        nbformat.write(new, path)
+    if changed:
+        print(f"code has changed, refresh them: {', '.join(changed)}")
+    return int(bool(changed))
+
+
+COMMANDS = {"run": run, "refresh": refresh, "retext": retext}
+
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in ("run", "refresh"):
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         sys.exit(__doc__)
     try:
-        code = {"run": run, "refresh": refresh}[sys.argv[1]](*sys.argv[2:])
+        code = COMMANDS[sys.argv[1]](*sys.argv[2:])
     except KeyboardInterrupt:
         print("\ninterrupted; what was trained is kept, start it again to go on", flush=True)
         os._exit(130)  # without waiting for the pages that are running: their kernels end with this process

@@ -27,8 +27,8 @@ def test_a_notebook_is_executed_small_and_up_to_date(text):
     outputs = [output for cell in code for output in cell["outputs"]]
     assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
     assert path.stat().st_size < 400_000
-    written = [(c.cell_type, c.source) for c in jupytext.read(text).cells]
-    assert [(c["cell_type"], "".join(c["source"])) for c in notebook["cells"]] == written
+    written = [(c.cell_type, c.source, c.metadata) for c in jupytext.read(text).cells]
+    assert [(c["cell_type"], "".join(c["source"]), c["metadata"]) for c in notebook["cells"]] == written
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
