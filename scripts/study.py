@@ -36,9 +36,9 @@ from lfssd_nb.networks.architecture import Architecture
 from lfssd_nb.networks.forward import logits
 from lfssd_nb.networks.training import trained
 from lfssd_nb.parameters import place
+from lfssd_nb.redampen import Dial
 from lfssd_nb.sweeps import grids
 from lfssd_nb.sweeps.optuna_search import damage_and_rest, search
-from lfssd_nb.sweeps.redampen import Dial
 from lfssd_nb.system import files
 from lfssd_nb.system.stopwatch import counting
 from lfssd_nb.unlearn import DEFAULT_SCALE
