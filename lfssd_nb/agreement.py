@@ -6,8 +6,9 @@ The reference is what the original itself answers, :math:`a(x) = \arg\max_k f_k(
 .. math:: \ell(\alpha) = 1 - A_\alpha(D_r) + |A_\alpha(D_f) - A^*|, \qquad \alpha^* = \arg\min_\alpha \ell .
 
 * **The aim** :math:`A^*`: what a model that never saw D_f would still answer alike, judged by what remains.
-  With :math:`n(S)` the share of samples of S whose nearest other sample in D_r has the same answer,
-  :math:`A^* = \min(1, n(D_f) / n(D_r))`. All of a class: near 0. Random samples: near 1. With
+  With :math:`n(S)` the share of samples of S whose nearest other sample in D_r has the same answer, it is
+  :math:`\min(1, n(D_f) / n(D_r))`, and 0 where that is below 1/2: neighbours are a weak classifier, and
+  answers that are wrong on D_r count in it. All of a class: 0. Random samples: near 1. With
   :math:`A^* = 0` the smallest loss is the largest :math:`A_\alpha(D_r) - A_\alpha(D_f)`.
 * **The range.** A weight whose ratio :math:`I(D_f) / I(D)` is at most :math:`\max(1, \lambda)` matters no
   more to D_f than to D, or has the factor 1; from the largest ratio on none is selected. The thresholds are
@@ -126,7 +127,7 @@ def _aim(forget: Tensor, retain: Tensor, a_f: Tensor, a_r: Tensor) -> float:
     near, among = (torch.cdist(x.float(), retain.float(), p) for x in (forget, retain))
     among.fill_diagonal_(float("inf"))
     found, usual = _share(a_r[near.argmin(1)], a_f), _share(a_r[among.argmin(1)], a_r)
-    return min(1.0, found / usual) if usual else 1.0
+    return 0.0 if 2 * found < usual else min(1.0, found / usual) if usual else 1.0
 
 
 def _answers(model: nn.Module, batches: list[Batch], forward: Forward | None) -> Tensor:

@@ -21,10 +21,12 @@ from torch import nn
 from lfssd_nb import agreement, baselines
 from lfssd_nb.audit.how_accurate import accuracy
 from lfssd_nb.baselines import METHODS, adaptive
+from lfssd_nb.data.downloads import data_root
 from lfssd_nb.data.scenarios import BY_LABEL
 from lfssd_nb.importance import sensitivity
 from lfssd_nb.lab import cases, record_files, records, sweep_cases, tuning
 from lfssd_nb.lab.cases import Case
+from lfssd_nb.lab.jobs import in_parallel
 from lfssd_nb.networks.architecture import Architecture
 from lfssd_nb.networks.forward import logits
 from lfssd_nb.networks.recipes import Recipe
@@ -84,13 +86,25 @@ def choices(parts: Sequence[str] = tuple(PARTS)) -> list[Choice]:
 
 def run(parts: Sequence[str], folder: Path, n_jobs: int | None = None) -> None:
     """Computes what the folder lacks: models first, then case by case, I(D) once for each original."""
-    records.resume(
-        choices(parts),
-        folder,
-        choose,
-        n_jobs,
-        lambda each: (each.case.training(each.case.seed), each.case.kind),
-    )
+    todo = [each for each in choices(parts) if record_files.wanted(folder, each)]
+    models, batches = {}, {}
+    for case in (each.case for each in todo):
+        models[case.training(case.seed), None] = (case, case.seed, False)
+        for seed in case.gold_seeds:
+            models[case.training(seed), (case.kind, case.target)] = (case, seed, True)
+    in_parallel(records.train_one, list(models.values()), n_jobs, "models")
+    for each in todo:
+        batches.setdefault((each.case.training(each.case.seed), each.case.kind), []).append(each)
+    in_parallel(choose, [(batch, folder) for batch in batches.values()], n_jobs, "cases")
+
+
+def here() -> list[str]:
+    """The parts whose data are on this machine: CIFAR-10 is not downloaded for a study of digits."""
+    return [
+        part
+        for part, (data, *_) in PARTS.items()
+        if data != "cifar10" or (data_root() / "cifar10.npz").is_file()
+    ]
 
 
 def load(folder: Path) -> pd.DataFrame:
@@ -186,7 +200,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)}, or collect")
     args, folder = parser.parse_args(), ROOT / "build" / "study"
     if args.parts != ["collect"]:
-        run(args.parts or tuple(PARTS), folder)
+        run(args.parts or here(), folder)
     collect(folder)
 
 
