@@ -200,6 +200,23 @@ def test_a_loader_dictionaries_and_the_registry_choose_as_the_tensor_does(net, x
     assert all(map(torch.allclose, by_name.parameters(), by_hand.parameters()))
 
 
+def test_what_an_alpha_that_is_left_out_means_is_one_line(net, pair, x, three, monkeypatch):
+    by_name = unlearn.lfssd(net, x[three], x, alpha="agreement")
+    usual = unlearn.lfssd(net, x[three], x)
+    assert usual.choice is None and usual.alpha == pytest.approx(0.4 * len(x) / len(three))
+    monkeypatch.setattr(unlearn, "LEFT_OUT", "agreement")
+    assert unlearn.lfssd(net, x[three], x).alpha == by_name.alpha
+    assert unlearn.lfssd(net, *pair).alpha == usual.alpha, "ready importances have no samples to choose with"
+
+
+def test_the_registry_knows_the_word_where_it_means_something():
+    baselines.get("lfssd").check({"alpha": "agreement"})
+    baselines.get("ssd").check({"alpha": "agreement"})
+    for name, settings in (("fisher_forgetting", {"alpha": "agreement"}), ("lfssd", {"lam": "agreement"})):
+        with pytest.raises(ValueError, match="got 'agreement'"):
+            baselines.get(name).check(settings)
+
+
 def test_ssd_and_batch_means_are_chosen_for_too(net, x, three, digits):
     y = digits.train_y[:240]
     done = unlearn.ssd(net, (x[three], y[three]), (x, y), alpha="agreement")
