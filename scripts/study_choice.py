@@ -152,6 +152,7 @@ def by_rule(each: Choice, known: records.Known, tuned: dict[str, tuple[pd.DataFr
     usual = default_alpha("lfssd", model, pair[1].samples, pair[0].samples)
     size = adaptive.percentile_size(*(i.samples for i in pair))
     scale, images = _tuned(each, known, tuned)
+    memory.recalled = (0.0, 0)  # what an earlier case has paid for counts here, too
     with counting(type(model)) as seen:
         adapted = METHODS["xalfssd"](model, task)
     add("nothing", found.curve.alpha.max(), 0)
@@ -159,7 +160,7 @@ def by_rule(each: Choice, known: records.Known, tuned: dict[str, tuple[pd.DataFr
     add("agreement", found.alpha, found.samples, aim=found.aim)
     add("agreement, aim 0", float(at_0.alpha[at_0.chosen].item()), found.samples, aim=0.0)
     add("percentile", adaptive.alpha_at(adaptive.ratios(*pair), size), 0)
-    add("XALFSSD", float("nan"), seen[0], adapted)
+    add("XALFSSD", float("nan"), seen[0] + memory.recalled[1], adapted)
     add("tuned", scale * unit, images)
     add("oracle", best["scale"] * unit, 0)
     return rows
