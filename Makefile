@@ -44,7 +44,7 @@ bench: .venv/.run
 	$(BIN)/python scripts/bench_models.py
 	$(BIN)/python scripts/bench_sweep.py
 
-# The records behind notebooks 04 to 07 and 09: under two hours on two cores, resumable (make study JOBS=16).
+# The records behind notebooks 04 to 07, 09 and 12: under two hours on two cores, resumable (make study JOBS=16).
 study: .venv/.test
 	$(BIN)/python scripts/study.py $(if $(JOBS),--jobs $(JOBS))
 

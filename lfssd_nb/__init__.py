@@ -2,19 +2,20 @@
 
 The public names, wing by wing (`from lfssd_nb import data, networks, unlearn, audit`):
 
-`unlearn` lfssd, ssd, check, default_alpha, Unlearned · `importance` sensitivity, fisher, estimate,
-explain, empty, Importance · `dampening` dampen, factor, selected · `data` load, Dataset, Scenario,
-Augmentation, NAMES, data_root, scenarios · `networks` trained, fit, retrained, build, logits,
-Architecture, NETWORKS, network, Recipe, default_recipe, training, gold, checkpoints · `baselines`
-METHODS, method, get, make, Task, Memory, NEEDS, Method, descend · `audit` accuracy, accuracies,
-accuracy_per_class, outputs, percent_correct, entropy_attack, entropy, battery, yardstick, features,
-probe_auroc, graft, norm_parameters, refresh_norm_statistics, mean_and_interval, attacks, divergence,
-lira, relearn · `sweeps` Dial, grid, exam, correct, fitting, front, search, damage_and_rest · `figures`
-headline, images, strips, per_class, layer_shares, use_style, STYLES, LABELS, MARKERS, portraits ·
-`explorer` explore, picture, Explorer, Board, Trial, Reading · `lab` compare, over_seeds, forget,
-evaluate, Comparison, Case, Run, Sweep, run, load, read, labelled, cases, records, sweep_cases, tuning,
-read_records, jobs, multiprocess · `paper` published, sizes, plan, throughput, reproduce · `course` page,
-claims, checks
+`unlearn` lfssd, ssd, check, default_alpha, Unlearned · `agreement` choose, chosen, Agreement ·
+`importance` sensitivity, fisher, estimate, explain, empty, Importance · `dampening` dampen, factor,
+selected · `data` load, Dataset, Scenario, Augmentation, NAMES, data_root, scenarios · `networks`
+trained, fit, retrained, build, logits, Architecture, NETWORKS, network, Recipe, default_recipe,
+training, gold, checkpoints · `baselines` METHODS, method, get, make, Task, Memory, NEEDS, Method,
+descend · `audit` accuracy, accuracies, accuracy_per_class, outputs, percent_correct,
+entropy_attack, entropy, battery, yardstick, features, probe_auroc, graft, norm_parameters,
+refresh_norm_statistics, mean_and_interval, attacks, divergence, lira, relearn · `sweeps` Dial,
+grid, exam, correct, fitting, front, search, damage_and_rest · `figures` headline, images, strips,
+per_class, layer_shares, use_style, STYLES, LABELS, MARKERS, portraits · `explorer` explore,
+picture, Explorer, Board, Trial, Reading · `lab` compare, over_seeds, forget, evaluate, Comparison,
+Case, Run, Sweep, run, load, read, labelled, cases, records, sweep_cases, tuning, read_records,
+jobs, multiprocess · `paper` published, sizes, plan, throughput, reproduce · `course` page, claims,
+checks
 """
 
 __version__ = "0.1.0"

@@ -13,7 +13,7 @@ import sys
 import traceback
 import warnings
 
-from . import __version__, baselines, data, unlearn
+from . import __version__, agreement, baselines, data, unlearn
 from .data import scenarios
 from .lab import commands, multiprocess
 from .lab.requests import CPU_EPOCHS, TARGETS
@@ -21,7 +21,7 @@ from .networks.architecture import NETWORKS
 from .paper import published, reproduce
 from .paper.sizes import PROFILES
 from .system import files, interrupts, places
-from .system.typed import Once, Parser, number, one_of, whole
+from .system.typed import Once, Parser, number, number_or, one_of, whole
 
 SCALES = unlearn.DEFAULT_SCALE.items()
 STAGES = [stage.name for stage in (*published.STAGES, *published.EXTRA)]
@@ -50,8 +50,9 @@ def parser() -> Parser:
         "--option", action="append", metavar="NAME=VALUE", help="a setting of another method, say epochs=3"
     )
     p.add_argument(
-        "--alpha", type=number,
-        help="selection: weights with I_f > alpha * I_D (default, per sample: "
+        "--alpha", type=number_or(agreement.NAME),
+        help="selection: weights with I_f > alpha * I_D, or 'agreement', which chooses it for this network "
+        "(default, per sample: "
         + "; ".join(f"{name}: {net} * N / N_f, {vit} on a vit" for name, (net, vit) in SCALES)
         + ")",
     )  # fmt: skip

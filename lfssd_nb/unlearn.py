@@ -3,6 +3,7 @@ r"""LFSSD and SSD as one-liners: importance of D_f and of D, then dampening.
 >>> forgotten = lfssd(model, x[forget], x)                      # no labels
 >>> forgotten = ssd(model, (x[forget], y[forget]), (x, y))      # labels
 >>> forgotten = lfssd(model, x[forget], stored)                 # I(D) computed earlier, D discarded
+>>> forgotten = lfssd(model, x[forget], x, alpha="agreement")   # chosen for this model, see `agreement`
 >>> forgotten.model, forgotten.report, forgotten.selected_share
 """
 
@@ -15,6 +16,9 @@ import pandas as pd
 import torch
 from torch import nn
 
+from . import agreement
+from .agreement import Agreement
+from .batches import is_whole
 from .dampening import check_settings, dampen
 from .importance import Data, check_options, fisher, sensitivity
 from .importance_sums import Importance
@@ -26,22 +30,20 @@ DEFAULT_SCALE = {"lfssd": (0.4, 0.23), "ssd": (0.65, 0.35)}
 ESTIMATORS = {"lfssd": "sensitivity", "ssd": "fisher"}
 METHODS = tuple(ESTIMATORS)
 _SHARED = {
-    "reduction",
-    "batch_size",
-    "method",
-    "parameters",
-    "offload",
-    "forward",
-    "keep_noise",
-    "show_progress",
-}
+    "reduction", "batch_size", "method", "parameters", "offload", "forward", "keep_noise", "show_progress",
+}  # fmt: skip
 OPTIONS = {"lfssd": _SHARED | {"squared"}, "ssd": _SHARED}
-NO_SCALE = "batch-mean importance has no scale-free alpha: give alpha (published: 3.5 to 50)"
+NO_SCALE = (
+    "batch-mean importance has no scale-free alpha: give alpha (published: 3.5 to 50), or alpha='agreement'"
+)
+LEFT_OUT = None  # what an alpha that is left out means where samples are given: "agreement" would choose it
+Alpha = float | str | None
 
 
 @dataclass(frozen=True)
 class Unlearned:
-    """The new model, the per-layer report of `dampen`, both importances and the settings used."""
+    """The new model, the per-layer report of `dampen`, both importances, the settings used, and ``choice``,
+    how alpha was chosen if that was by agreement."""
 
     model: nn.Module
     report: pd.DataFrame
@@ -49,6 +51,7 @@ class Unlearned:
     full: Importance
     alpha: float
     lam: float
+    choice: Agreement | None = None
 
     @property
     def selected_share(self) -> float:
@@ -74,7 +77,7 @@ def default_alpha(method: str, model: nn.Module, n_full: int, n_forget: int) -> 
     return DEFAULT_SCALE[method][attention] * n_full / n_forget
 
 
-def alpha_of(alpha: float | None, scale: float | None, n_full: int, n_forget: int) -> float | None:
+def alpha_of(alpha: Alpha, scale: float | None, n_full: int, n_forget: int) -> Alpha:
     r""":math:`\alpha = \alpha' N / N_f` of a scale-free ``scale``, else ``alpha``. Raises ``ValueError`` for
     both."""
     if scale is None:
@@ -88,7 +91,7 @@ def lfssd(
     model: nn.Module,
     forget: Data | Importance,
     full: Data | Importance,
-    alpha: float | None = None,
+    alpha: Alpha = None,
     lam: float = 1.0,
     *,
     parameters: Filter | None = None,
@@ -100,7 +103,9 @@ def lfssd(
     their `Importance`. options: those of `sensitivity` (``reduction``, ``batch_size``, ...); none, where both
     importances are given and nothing is left to compute.
     alpha: by default that of `default_alpha`, the scale-free setting for per-sample importance.
-    Batch-mean importance has no scale of its own, and alpha must be given.
+    Batch-mean importance has no scale of its own, and alpha must be given. ``"agreement"`` chooses it for
+    this model and D_f (`agreement`): some 25 forward passes of at most 1,000 samples each of D_f and D, which
+    must then be given as samples. The result's ``choice`` says how.
     parameters: names, patterns (``"layer4.*"``, ``"*lora_*"``) or a predicate, see `parameters.chosen`:
     only these get importances and are dampened. A ready `Importance` must be of the same ones.
 
@@ -125,7 +130,7 @@ def ssd(
     model: nn.Module,
     forget: tuple | Data | Importance,
     full: tuple | Data | Importance,
-    alpha: float | None = None,
+    alpha: Alpha = None,
     lam: float = 1.0,
     *,
     parameters: Filter | None = None,
@@ -143,14 +148,16 @@ def ssd(
     return _unlearn("ssd", model, forget, full, alpha, lam, estimate, parameters, options)
 
 
-def check(method: str, alpha: float | None = None, lam: float = 1.0, **options) -> None:
+def check(method: str, alpha: Alpha = None, lam: float = 1.0, **options) -> None:
     """Raises ``ValueError`` for an unknown method or impossible settings, before any work is done."""
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
     if odd := sorted(options.keys() - OPTIONS[method]):
         known = ", ".join(["alpha", "lam", *sorted(OPTIONS[method])])
         raise ValueError(f"{method} has no setting {odd[0]}; its settings: {known}")
-    check_settings(alpha, lam)
+    if isinstance(alpha, str) and alpha != agreement.NAME:
+        raise ValueError(f"alpha must be a number or {agreement.NAME!r}, got {alpha!r}")
+    check_settings(None if alpha == agreement.NAME else alpha, lam)
     check_options(options.get("reduction", "sample"), options.get("batch_size"))
     if alpha is None and options.get("reduction") == "batch":
         raise ValueError(NO_SCALE)
@@ -159,7 +166,14 @@ def check(method: str, alpha: float | None = None, lam: float = 1.0, **options) 
 def _unlearn(
     method: str, model, forget, full, alpha, lam, estimate: Callable, parameters, options: dict
 ) -> Unlearned:
+    samples = not isinstance(forget, Importance) and not isinstance(full, Importance)
+    alpha = LEFT_OUT if alpha is None and samples else alpha
     check(method, alpha, lam, **options)  # before the importances are paid for
+    if alpha == agreement.NAME and not samples:
+        raise ValueError(
+            "alpha='agreement' needs samples of D_f and of D, and got an importance: pass inputs, or the "
+            "alpha that agreement.choose finds with samples of D_r"
+        )
     if options and isinstance(forget, Importance) and isinstance(full, Importance):
         raise ValueError(
             f"both importances are ready, so {', '.join(sorted(options))} can have no effect: leave it out, "
@@ -178,11 +192,22 @@ def _unlearn(
         if i_f.reduction != "sample":
             raise ValueError(NO_SCALE)
         alpha = default_alpha(method, model, i_d.samples, i_f.samples)
-    done = Unlearned(*dampen(model, i_f, i_d, alpha, lam, parameters), i_f, i_d, alpha, lam)
+    choice = None
+    if alpha == agreement.NAME:
+        x_f, x = (s[0] if isinstance(s, tuple) and not is_whole(s) else s for s in (forget, full))
+        how = dict(batch_size=options.get("batch_size"), forward=options.get("forward"))
+        choice = agreement.chosen(model, i_f, i_d, x_f, x, lam, **how)
+        alpha = choice.alpha
+    done = Unlearned(*dampen(model, i_f, i_d, alpha, lam, parameters), i_f, i_d, alpha, lam, choice)
     if not done.selected_share:
         warnings.warn(
             f"{method} changed nothing: no weight has I(D_f) > alpha I(D) at alpha={alpha:g}; "
-            f"the largest ratio is {done.largest_ratio:.3g}, so take a smaller alpha",
+            f"the largest ratio is {done.largest_ratio:.3g}, "
+            + (
+                "and no smaller alpha agrees better, see choice.curve"
+                if choice
+                else "so take a smaller alpha"
+            ),
             stacklevel=3,
         )
     elif _same_weights(model, done.model):

@@ -22,8 +22,8 @@ from lfssd_nb.data import scenarios
 from lfssd_nb.lab import comparison
 from lfssd_nb.networks import training
 from lfssd_nb.networks.architecture import Architecture
+from lfssd_nb.redampen import Dial
 from lfssd_nb.sweeps import grids
-from lfssd_nb.sweeps.redampen import Dial
 
 ALPHAS, LAMS = np.geomspace(1.2, 6, 20), np.linspace(0.1, 1, 10)
 ORDINARY = np.geomspace(0.5, 12, 20)  # from far below lambda's largest value to above the ceiling

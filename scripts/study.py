@@ -4,8 +4,7 @@ tune   every method on one validation case per network and scenario, over a few 
 grid   every method, with the setting that tuning chose, on all cases;
 digits LFSSD and SSD at their defaults on all ten digits;
 sweep  accuracies over alpha for five estimators of importance, on all cases (notebook 09);
-rules  what choosing alpha without gold comes to, by five rules and an oracle, on classes and sub-classes
-       (notebook 09; searches with Optuna: pip install -e ".[search]");
+rules  what choosing alpha without gold comes to, by five rules and an oracle (notebook 12; `study_choice`);
 all    everything (default);
 collect  writes what is finished so far and computes nothing.
 
@@ -15,33 +14,17 @@ Resumable: finished records in build/study are never computed again.
 """
 
 import argparse
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from typing import ClassVar
 
 import joblib
-import numpy as np
 import pandas as pd
+import study_choice
 
-from lfssd_nb import baselines
-from lfssd_nb.baselines import METHODS, adaptive
-from lfssd_nb.importance import sensitivity
-from lfssd_nb.lab import cases, record_files, records, sweep_cases
+from lfssd_nb.baselines import METHODS
+from lfssd_nb.lab import records, sweep_cases
 from lfssd_nb.lab.cases import Case, Run
 from lfssd_nb.networks.architecture import Architecture
-from lfssd_nb.networks.forward import logits
-from lfssd_nb.networks.training import trained
-from lfssd_nb.parameters import place
-from lfssd_nb.sweeps import grids
-from lfssd_nb.sweeps.optuna_search import damage_and_rest, search
-from lfssd_nb.sweeps.redampen import Dial
-from lfssd_nb.system import files
-from lfssd_nb.system.stopwatch import counting
-from lfssd_nb.unlearn import DEFAULT_SCALE
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "notebooks" / "records"
@@ -152,101 +135,6 @@ def sweeps() -> list[sweep_cases.Sweep]:
     ]
 
 
-@dataclass(frozen=True)
-class Choice:
-    """LFSSD on one case with the settings that each rule chooses. The searches make ``n_trials`` and the
-    oracle tries a grid of ``scales`` and ``lams``."""
-
-    measured: ClassVar[tuple[str, ...]] = ("rule", "settings", "gap")
-
-    case: Case
-    n_trials: int = 60
-    scales: tuple[float, ...] = tuple(np.geomspace(0.05, 1.05, 20).round(3).tolist())
-    lams: tuple[float, ...] = (0.0, 0.5, 1.0)
-
-    @property
-    def key(self) -> str:
-        """A hash of all that decides the record."""
-        return cases.key(["rules", cases.SCHEMA, asdict(self) | {"case": self.case.identity}])
-
-
-def choices() -> list[Choice]:
-    """Every class and sub-class of the grid on the ResNet18, five training seeds."""
-    kinds = [(kind, target) for kind in ("class", "subclass") for target in TARGETS[kind]]
-    return [
-        Choice(Case(DATA[kind], NETS["resnet18"], kind, target, seed))
-        for seed, (kind, target) in product(range(5), kinds)
-    ]
-
-
-def choose(batch: Sequence[Choice], folder: Path) -> None:
-    """The records of some cases."""
-    for each in batch:
-        if record_files.wanted(folder, each, quiet=True):
-            files.write_json(records.record(folder, each), by_rule(each))
-
-
-def by_rule(each: Choice) -> list[dict]:
-    """A row a rule. A rule sees the forget set, D and half of the test images; the other half judges what
-    came of it, against the mean of the case's gold models. The oracle chooses on the judging half itself.
-
-    ``settings``: alpha' by group of layers, and lambda (XALFSSD does not tell its own); ``changed``: share
-    of the weights; ``images``: so many went forward while choosing, LFSSD's importances not counted.
-    """
-    case, (d, scenario) = each.case, cases.setting(each.case)
-    model = trained(d, case.architecture, case.recipe, case.seed, show=False)
-    (x, measure), (held_out, judge) = (grids.exam(d, scenario, slice(k, None, 2)) for k in (0, 1))
-    answers = [judge(logits(one, held_out)) for one in cases.other_golds(case, d, scenario)]
-    gold = pd.DataFrame(answers).mean()
-    task = baselines.make(d, scenario, case.architecture, case.recipe, case.seed)
-    pair = sensitivity(model, task.forget_x), sensitivity(model, task.full_x)
-    dial, unit = Dial(model, *pair), scenario.ceiling
-    groups = {"early": [], "late": [], "head": []}
-    for name in dial.names:
-        layer = place(name)[0]
-        groups[layer if layer == "head" else "late" if layer in ("stage 3", "stage 4") else "early"] += [name]
-
-    def at(scale: float, lam: float = 1.0):
-        return dial.at(scale * unit, lam), {"all": scale, "lam": lam}
-
-    def percentile():
-        size = adaptive.percentile_size(*(i.samples for i in pair))
-        return at(adaptive.alpha_at(adaptive.ratios(*pair), size) / unit)
-
-    def searched(groups: dict[str, list[str]]):
-        loss = damage_and_rest(measure(logits(model, x)), aim=0.0)
-        how = dict(scales=(0.03, 1.0), n_trials=each.n_trials, seed=case.seed, show=False)
-        found = search(dial, x, measure, loss, unit=unit, groups=groups, **how)
-        best = found.trials.loc[found.trials.loss.idxmin(), [*groups, "lam"]]
-        return dial.at(found.alpha, found.lam), best.to_dict()
-
-    def oracle():
-        cells = grids.grid(model, {"": pair}, held_out, judge, scales=each.scales, lams=each.lams, show=False)
-        best = cells.loc[cells[[*gold.index]].sub(gold).abs().mean(axis=1).idxmin()]
-        return at(best.scale, best.lam)
-
-    rules = {
-        "default": lambda: at(DEFAULT_SCALE["lfssd"][0]),
-        "percentile": percentile,
-        "xalfssd": lambda: (METHODS["xalfssd"](model, task), {}),
-        "search": lambda: searched({"all": dial.names}),
-        "search, 3 groups": lambda: searched(groups),
-        "oracle": oracle,
-    }
-    rows = []
-    for rule, choice in rules.items():
-        with counting(type(model)) as seen:
-            chosen, settings = choice()
-        pairs = zip(model.parameters(), chosen.parameters(), strict=True)
-        changed = sum(int((p != q).sum()) for p, q in pairs) / sum(p.numel() for p in model.parameters())
-        found = pd.Series(judge(logits(chosen, held_out)))
-        row = case.columns | dict(n_forget=len(scenario.forget), rule=rule)
-        row["settings"] = json.dumps({name: round(value, 4) for name, value in settings.items()})
-        row |= found.to_dict() | gold.add_prefix("gold_").to_dict()
-        rows.append(row | dict(gap=(found - gold).abs().mean(), changed=changed, images=seen[0]))
-    return rows
-
-
 def collect(folder: Path) -> None:
     """Writes every finished record of the whole study, whatever part of it ran just now."""
     trials = [run for net in NETS for run in tuning(net, set(METHODS))]
@@ -256,7 +144,7 @@ def collect(folder: Path) -> None:
         save(records.load(folder, runs), "methods")
     save(records.load(folder, all_digits()), "all_digits")
     save(sweep_cases.load(folder, sweeps()), "sweeps", ".csv.gz")
-    save(sweep_cases.load(folder, choices()), "rules")
+    save(study_choice.load(folder), "choice")
 
 
 def save(records: pd.DataFrame, name: str, suffix: str = ".csv") -> None:
@@ -302,8 +190,6 @@ def main() -> None:
     if args.stage == "collect":
         collect(folder)
         return
-    if args.stage in ("rules", "all") and not args.quick and not find_spec("optuna"):
-        parser.error('the rules are searched with Optuna: pip install -e ".[search]"')
     with engine(args.backend, args.address):
         if args.stage in ("tune", "grid", "all"):
             trials = [each for net in args.nets for each in tuning(net, set(args.methods))]
@@ -322,7 +208,7 @@ def main() -> None:
         if args.stage in ("sweep", "all"):
             sweep_cases.run(sweeps(), folder, args.jobs)
         if args.stage in ("rules", "all"):
-            records.resume(choices(), folder, choose, args.jobs, lambda each: each.case)
+            study_choice.run(study_choice.here(), folder, args.jobs)
     collect(folder)
 
 

@@ -9,9 +9,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from lfssd_nb import dampening, unlearn
+from lfssd_nb import dampening, redampen, unlearn
 from lfssd_nb.baselines import adaptive
-from lfssd_nb.sweeps import redampen
 
 
 def untrained(model: nn.Module) -> nn.Module:

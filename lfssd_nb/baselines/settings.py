@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from numbers import Real
 
+from ..agreement import NAME as AGREEMENT
+
 Allowed = tuple[Callable[[float], bool], str]
 
 
@@ -29,10 +31,12 @@ ALLOWED: dict[str, Allowed] = {
 
 def check_values(method: str, settings: Mapping[str, object], defaults: Mapping[str, object]) -> None:
     """Raises ``ValueError`` for a value that cannot be: one that `ALLOWED` does not allow, NaN, infinite,
-    or no number where the default is one. None is allowed where it is the default."""
+    or no number where the default is one. None is allowed where it is the default, and there ``"agreement"``
+    for alpha."""
     for name, value in settings.items():
         default = defaults[name]
-        if (value is None and default is None) or isinstance(default, str):
+        chosen = name == "alpha" and value == AGREEMENT
+        if (default is None and (value is None or chosen)) or isinstance(default, str):
             continue
         fits, what = ALLOWED.get(name, (lambda v: True, "a finite number"))
         number = isinstance(value, Real) and not isinstance(value, bool)

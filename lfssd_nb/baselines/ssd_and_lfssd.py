@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from .. import unlearn
+from .. import agreement, unlearn
 from ..importance import fisher, sensitivity
 from ..system.files import digest
 from .registry import method
@@ -16,7 +16,8 @@ def _dampened(
     full: tuple[Tensor, ...], alpha, scale, lam: float, reduction: str, batch_size, forget_batch_size,
     order: str,
 ) -> nn.Module:  # fmt: skip
-    """``scale`` is the scale-free alpha' = alpha N_f / N; batch means take 64 at a time, as published."""
+    """``scale`` is the scale-free alpha' = alpha N_f / N, alpha may be ``"agreement"``; batch means take 64
+    at a time, as published."""
     if order not in ("classes", "reference"):
         raise ValueError(f"unknown order {order!r} of D; choose 'classes' or 'reference'")
     alpha = unlearn.alpha_of(alpha, scale, len(full[0]), len(forget[0]))
@@ -33,6 +34,8 @@ def _dampened(
     size = batch_size if forget_batch_size is None else forget_batch_size
     i_f = estimate(model, *forget, reduction=reduction, batch_size=size)
     i_d = task.memory.importance(estimate, model, *full, **how)
+    if alpha == agreement.NAME:
+        alpha = agreement.chosen(model, i_f, i_d, forget[0], full[0], lam, batch_size=batch_size).alpha
     return rule(model, i_f, i_d, alpha, lam).model
 
 
@@ -41,7 +44,7 @@ def ssd(
     model: nn.Module,
     task: Task,
     *,
-    alpha: float | None = None,
+    alpha: unlearn.Alpha = None,
     scale: float | None = None,
     lam: float = 1.0,
     reduction: str = "sample",
@@ -60,7 +63,7 @@ def lfssd(
     model: nn.Module,
     task: Task,
     *,
-    alpha: float | None = None,
+    alpha: unlearn.Alpha = None,
     scale: float | None = None,
     lam: float = 1.0,
     reduction: str = "sample",

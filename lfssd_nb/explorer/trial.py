@@ -19,8 +19,8 @@ from ..importance_sums import Importance
 from ..networks.forward import logits
 from ..networks.resnet import ResNet18
 from ..parameters import place
+from ..redampen import Dial
 from ..sweeps.grids import Pair, exam
-from ..sweeps.redampen import Dial
 from .groups import groups
 
 SAMPLES = 5  # images shown of each kind, forgotten and retained

@@ -62,6 +62,8 @@ def forget(args: argparse.Namespace) -> dict:
             alpha=unlearned.alpha, lam=args.lam, alpha_ceiling=scenario.ceiling, reduction=args.reduction,
             batch_size=batch_size,
         )  # fmt: skip
+        if choice := unlearned.choice:
+            settings |= dict(alpha_by=args.alpha, aim=round(choice.aim, 4), samples_to_choose=choice.samples)
     else:
         settings |= dict(options=baselines.get(method).defaults | options)
     settings |= dict(seed=args.seed, device=str(loaded.device), version=__version__)

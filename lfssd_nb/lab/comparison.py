@@ -4,12 +4,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from torch import nn
 
-from .. import baselines, importance, unlearn
+from .. import agreement, baselines, importance, unlearn
 from ..audit.how_accurate import accuracies, outputs
 from ..audit.intervals import mean_and_interval
 from ..audit.membership import entropy_attack
@@ -66,8 +66,13 @@ def forget(
         estimate = importance.sensitivity if method == "lfssd" else importance.fisher
         i_f = spread(estimate, model, *(column[scenario.forget] for column in columns), **options)
         i_d = spread(estimate, model, *columns, **options)
-        rule["parameters"] = options.get("parameters")
-        return getattr(unlearn, method)(model, i_f, i_d, **rule)
+        rule["parameters"], choice = options.get("parameters"), None
+        if rule.get("alpha") == agreement.NAME:
+            how = {name: options[name] for name in ("batch_size", "forward") if name in options}
+            lam = rule.get("lam", 1.0)
+            choice = agreement.chosen(model, i_f, i_d, x[scenario.forget], x, lam, **how)
+            rule["alpha"] = choice.alpha
+        return replace(getattr(unlearn, method)(model, i_f, i_d, **rule), choice=choice)
     if method == "lfssd":
         return unlearn.lfssd(model, x[scenario.forget], x, **options)
     return unlearn.ssd(model, (x[scenario.forget], y[scenario.forget]), (x, y), **options)

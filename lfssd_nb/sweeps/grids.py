@@ -20,8 +20,8 @@ from ..data.dataset import Dataset
 from ..data.scenarios import Scenario, check
 from ..importance_sums import Importance
 from ..networks.forward import check_logits, logits
+from ..redampen import Dial
 from ..system.progress import progress
-from .redampen import Dial
 
 Measure = Callable[[Tensor], dict[str, float]]
 Pair = tuple[Importance, Importance]

@@ -16,9 +16,9 @@ import pandas as pd
 from torch import Tensor
 
 from ..networks.forward import logits
+from ..redampen import Alpha, Dial
 from ..system.progress import progress
 from .grids import Measure
-from .redampen import Alpha, Dial
 
 Loss = Callable[[Mapping[str, float]], float]
 

@@ -45,6 +45,18 @@ def number(text: str) -> float:
         raise _refused(f"must be a number, got {text!r}") from None
 
 
+def number_or(word: str) -> Callable[[str], float | str]:
+    """A number, or the word."""
+
+    def read(text: str) -> float | str:
+        try:
+            return text if text == word else float(text)
+        except ValueError:
+            raise _refused(f"must be a number or {word!r}, got {text!r}") from None
+
+    return read
+
+
 def one_of(what: str, known: Collection[str]) -> Callable[[str], str]:
     """One of the names."""
 

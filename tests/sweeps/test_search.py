@@ -9,8 +9,8 @@ import pytest
 from lfssd_nb import networks
 from lfssd_nb.data import scenarios
 from lfssd_nb.importance import sensitivity
+from lfssd_nb.redampen import Dial
 from lfssd_nb.sweeps import grids, optuna_search
-from lfssd_nb.sweeps.redampen import Dial
 
 
 @pytest.fixture(scope="module")

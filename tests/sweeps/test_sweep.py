@@ -18,8 +18,8 @@ from lfssd_nb.lab import cases, jobs, sweep_cases
 from lfssd_nb.networks import gold, training
 from lfssd_nb.networks.architecture import Architecture
 from lfssd_nb.networks.seeds import training_seed
+from lfssd_nb.redampen import Dial
 from lfssd_nb.sweeps import grids
-from lfssd_nb.sweeps.redampen import Dial
 
 CASES = [
     cases.Case("cifar10", Architecture("resnet18", 8), "class", target, seed, gold_seeds=(0, 1))

@@ -89,6 +89,14 @@ def test_settings_are_those_asked_for(forget):
     assert settings["recipe"]["epochs"] == 1 and settings["architecture"]["width"] == 8
 
 
+def test_alpha_by_agreement(forget):
+    settings = forget("--target 5 --alpha agreement --no-gold")["settings"]
+    assert (
+        settings["alpha_by"] == "agreement" and 1 <= settings["alpha"] <= settings["alpha_ceiling"] * 1.0001
+    )
+    assert 0 <= settings["aim"] <= 1 and 0 < settings["samples_to_choose"] <= 25 * 140
+
+
 def test_no_alpha_above_the_ceiling_selects_anything(forget):
     ceiling = forget("--no-gold")["settings"]["alpha_ceiling"]
     with pytest.warns(UserWarning, match="lfssd changed nothing.*the largest ratio is"):

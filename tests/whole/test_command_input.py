@@ -40,7 +40,7 @@ FORGET = [  # after QUICK; a later option overrides an earlier one
     ("--alpha -1", "alpha must be positive and finite, got -1.0; try"),
     ("--alpha nan", "alpha must be positive and finite, got nan; try"),
     ("--alpha inf", "alpha must be positive and finite, got inf; try"),
-    ("--alpha big", "--alpha must be a number, got 'big'"),
+    ("--alpha big", "--alpha must be a number or 'agreement', got 'big'"),
     ("--lam -1", "lam .*must be non-negative and finite, got -1.0"),
     ("--lam nan", "lam .*must be non-negative and finite, got nan"),
     ("--lam inf", "lam .*must be non-negative and finite, got inf"),

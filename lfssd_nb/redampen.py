@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from ..dampening import check_importances, check_settings, factor, selected
-from ..importance_sums import Importance
-from ..parameters import call_with, copy_of
-from ..precision import wide
+from .dampening import check_importances, check_settings, factor, selected
+from .importance_sums import Importance
+from .parameters import call_with, copy_of
+from .precision import wide
 
 Alpha = float | dict[str, float]
 

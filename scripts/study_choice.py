@@ -1,0 +1,209 @@
+"""Choosing alpha without gold: what each rule's choice comes to, on every kind of data and request (page 12).
+
+A stage of `study.py` (``scripts/study.py rules``), or alone:
+
+    python scripts/study_choice.py [PART ...]    computes what build/study lacks (default: all of `PARTS`)
+    python scripts/study_choice.py collect       writes notebooks/records/choice.csv of what is finished
+
+CIFAR-10 needs its file in the data root (``LFSSD_DATA``); the one that was used is re-encoded as JPEG.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+from torch import nn
+
+from lfssd_nb import agreement, baselines
+from lfssd_nb.audit.how_accurate import accuracy
+from lfssd_nb.baselines import METHODS, adaptive
+from lfssd_nb.data.downloads import data_root
+from lfssd_nb.data.scenarios import BY_LABEL
+from lfssd_nb.importance import sensitivity
+from lfssd_nb.lab import cases, record_files, records, sweep_cases, tuning
+from lfssd_nb.lab.cases import Case
+from lfssd_nb.lab.jobs import in_parallel
+from lfssd_nb.networks.architecture import Architecture
+from lfssd_nb.networks.forward import logits
+from lfssd_nb.networks.recipes import Recipe
+from lfssd_nb.redampen import Dial
+from lfssd_nb.sweeps import grids
+from lfssd_nb.sweeps.optuna_search import damage_and_rest
+from lfssd_nb.system import files
+from lfssd_nb.system.stopwatch import counting
+from lfssd_nb.unlearn import default_alpha
+
+ROOT = Path(__file__).resolve().parent.parent
+RESNET, VIT = Architecture("resnet18", 16), Architecture("vit")
+GRU, CONV = Architecture("gru"), Architecture("conv1d")
+TEN = tuple(map(str, range(10)))
+CIFAR = dict(images=10_000, recipe=Recipe(6))
+PARTS = {  # name: (data, network, kind, targets, seeds, gold seeds)
+    "class": ("digits", RESNET, "class", TEN, range(3), (10,)),
+    "subclass": ("digits5", RESNET, "subclass", ("0", "1", "2", "3", "8"), range(3), (10, 11)),
+    "random": ("digits", RESNET, "random", ("14@0", "140@0", "1@0", "1@1"), range(3), (10,)),
+    "watch": ("watch", CONV, "class", tuple(map(str, range(7))), range(2), (10,)),
+    "person": ("watch", CONV, "group", ("subject 1", "subject 2", "subject 3"), range(2), (10,)),
+    "names": ("names", GRU, "class", ("0", "3", "7", "10"), range(2), (10,)),
+    "vit": ("digits", VIT, "class", ("0", "1", "3", "8", "9"), range(2), (10,)),
+    "vit subclass": ("digits5", VIT, "subclass", ("1", "3", "8"), range(2), (10,)),
+    "cifar": ("cifar10", RESNET, "class", ("bird", "deer", "horse"), range(1), (10,)),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """LFSSD on one case with the alpha that each rule chooses, at lambda 1. ``others``: targets of the same
+    kind, with which the tuned rule is tuned."""
+
+    measured: ClassVar[tuple[str, ...]] = ("rule", "scale", "gap")
+
+    case: Case
+    others: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """A hash of all that decides the record."""
+        mine = [self.case.identity, self.others, agreement.THRESHOLDS, tuning.SCALES]
+        return cases.key(["choice", cases.SCHEMA, mine])
+
+
+def choices(parts: Sequence[str] = tuple(PARTS)) -> list[Choice]:
+    """Every case of the parts; the tuned rule sees the next two targets of the list."""
+    found = []
+    for data, net, kind, targets, seeds, golds in (PARTS[part] for part in parts):
+        how = CIFAR if data == "cifar10" else {}
+        for seed, (k, target) in product(seeds, enumerate(targets)):
+            others = tuple(dict.fromkeys(targets[(k + step) % len(targets)] for step in (1, 2)))
+            others = tuple(other for other in others if other != target)
+            found.append(Choice(Case(data, net, kind, target, seed, golds, **how), others))
+    return found
+
+
+def run(parts: Sequence[str], folder: Path, n_jobs: int | None = None) -> None:
+    """Computes what the folder lacks: models first, then case by case, I(D) once for each original."""
+    todo = [each for each in choices(parts) if record_files.wanted(folder, each)]
+    models, batches = {}, {}
+    for case in (each.case for each in todo):
+        models[case.training(case.seed), None] = (case, case.seed, False)
+        for seed in case.gold_seeds:
+            models[case.training(seed), (case.kind, case.target)] = (case, seed, True)
+    in_parallel(records.train_one, list(models.values()), n_jobs, "models")
+    for each in todo:
+        batches.setdefault((each.case.training(each.case.seed), each.case.kind), []).append(each)
+    in_parallel(choose, [(batch, folder) for batch in batches.values()], n_jobs, "cases")
+
+
+def here() -> list[str]:
+    """The parts whose data are on this machine: CIFAR-10 is not downloaded for a study of digits."""
+    return [
+        part
+        for part, (data, *_) in PARTS.items()
+        if data != "cifar10" or (data_root() / "cifar10.npz").is_file()
+    ]
+
+
+def load(folder: Path) -> pd.DataFrame:
+    """All finished records."""
+    return sweep_cases.load(folder, choices())
+
+
+def choose(batch: Sequence[Choice], folder: Path) -> None:
+    """The records of some cases on one original."""
+    known, tuned = records.known_of(batch[0].case), {}
+    for each in batch:
+        if record_files.wanted(folder, each, quiet=True):
+            files.write_json(records.record(folder, each), by_rule(each, known, tuned))
+
+
+def by_rule(each: Choice, known: records.Known, tuned: dict[str, tuple[pd.DataFrame, int]]) -> list[dict]:
+    """A row a rule, and a row ``curve`` for each threshold that agreement tried. Judged are the test images
+    (`grids.exam`), against the mean of the case's gold models; only the oracle sees them.
+
+    ``scale``: alpha' = alpha N_f / N (NaN for XALFSSD); ``kept`` and ``left``: shares of the original's
+    answers on samples of D_r and D_f (agreement's rows), ``aim``: what it aims at on D_f; ``changed``: share
+    of the weights; ``images``: so many went forward while choosing, LFSSD's importances not counted.
+    """
+    case, (model, memory), (d, scenario) = each.case, known, cases.setting(each.case)
+    x, judge = grids.exam(d, scenario)
+    gold = pd.DataFrame([judge(logits(one, x)) for one in cases.other_golds(case, d, scenario)]).mean()
+    task = baselines.make(d, scenario, case.architecture, case.recipe, case.seed, memory)
+    pair = sensitivity(model, task.forget_x), memory.importance(sensitivity, model, task.full_x)
+    dial, unit, rows = Dial(model, *pair), scenario.ceiling, []
+
+    def add(rule: str, alpha: float, images: int, chosen: nn.Module | None = None, **more):
+        chosen = chosen or dial.at(alpha)
+        weights = zip(model.parameters(), chosen.parameters(), strict=True)
+        changed = sum(int((p != q).sum()) for p, q in weights) / sum(p.numel() for p in model.parameters())
+        seen = pd.Series(judge(logits(chosen, x)))
+        row = case.columns | dict(n_forget=len(scenario.forget), rule=rule, scale=alpha / unit)
+        row |= seen.to_dict() | gold.add_prefix("gold_").to_dict() | more
+        rows.append(row | dict(gap=(seen - gold).abs().mean(), changed=changed, images=images))
+
+    found = agreement.chosen(model, *pair, task.forget_x, task.full_x, seed=case.seed)
+    for cell in found.curve.itertuples():
+        add("curve", cell.alpha, 0, kept=cell.kept, left=cell.left, aim=found.aim)
+    best = min(rows, key=lambda row: row["gap"])
+    at_0 = agreement.judged(found.curve, 0.0, min(1000, len(scenario.forget)))
+    usual = default_alpha("lfssd", model, pair[1].samples, pair[0].samples)
+    size = adaptive.percentile_size(*(i.samples for i in pair))
+    scale, images = _tuned(each, known, tuned)
+    memory.recalled = (0.0, 0)  # what an earlier case has paid for counts here, too
+    with counting(type(model)) as seen:
+        adapted = METHODS["xalfssd"](model, task)
+    add("nothing", found.curve.alpha.max(), 0)
+    add("default", usual, 0)
+    add("agreement", found.alpha, found.samples, aim=found.aim)
+    add("agreement, aim 0", float(at_0.alpha[at_0.chosen].item()), found.samples, aim=0.0)
+    add("percentile", adaptive.alpha_at(adaptive.ratios(*pair), size), 0)
+    add("XALFSSD", float("nan"), seen[0] + memory.recalled[1], adapted)
+    add("tuned", scale * unit, images)
+    add("oracle", best["scale"] * unit, 0)
+    return rows
+
+
+def _tuned(
+    each: Choice, known: records.Known, tables: dict[str, tuple[pd.DataFrame, int]]
+) -> tuple[float, int]:
+    """alpha' by the protocol of `lab.tuning`, from the ``others``, and the samples that it took."""
+    model, memory = known
+    for target in each.others:
+        if target not in tables:
+            case = replace(each.case, target=target)
+            d, scenario = cases.setting(case)
+            exam, measure = tuning.measured_on_training(d, scenario)
+            aim = 0.0 if case.kind in BY_LABEL else accuracy(model, d.test_x, d.test_y)
+            with counting(type(model)) as seen:
+                loss = damage_and_rest(measure(logits(model, exam)), aim)
+                i_f = sensitivity(model, d.train_x[scenario.forget])
+                task = baselines.make(d, scenario, case.architecture, case.recipe, case.seed)
+                pair = {"lfssd": (i_f, memory.importance(sensitivity, model, task.full_x))}
+                cells = grids.grid(model, pair, exam, measure, scales=tuning.SCALES, show=False)
+            cells["loss"] = [loss(row) for row in cells.to_dict("records")]
+            tables[target] = cells.assign(scale=cells.scale.round(6)), seen[0]
+    mine = [tables[target] for target in each.others]
+    return tuning.best(pd.concat([cells for cells, _ in mine]))["lfssd"], sum(n for _, n in mine)
+
+
+def collect(folder: Path) -> None:
+    """Writes the committed table of what is finished."""
+    found = load(folder)
+    found.round(5).to_csv(ROOT / "notebooks" / "records" / "choice.csv", index=False)
+    print(f"{len(found)} rows of {(found.rule == 'agreement').sum()} cases in choice.csv")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)}, or collect")
+    args, folder = parser.parse_args(), ROOT / "build" / "study"
+    if args.parts != ["collect"]:
+        run(args.parts or here(), folder)
+    collect(folder)
+
+
+if __name__ == "__main__":
+    main()
