@@ -16,13 +16,20 @@ def class_order(data: Dataset, scenario: Scenario) -> Tensor:
     return torch.arange(len(data.train_y), device=data.device)
 
 
-def reference_order(data: Dataset, scenario: Scenario) -> Tensor:
-    """Positions of D as the reference code of SSD hands them to its batch means: first D_r, by class (by
-    sub-class in sub-class forgetting; as stored in random), then D_f."""
+def reference_order(data: Dataset, scenario: Scenario, seed: int = 0) -> Tensor:
+    """Positions of D as the reference code of SSD hands them to its batch means: first D_r, then D_f.
+
+    Class and sub-class: D_r by class (by sub-class in sub-class forgetting), within it as stored. Random:
+    both in a random permutation, that of ``seed`` (there: of ``torch.utils.data.random_split``). Of the kinds
+    that the reference code does not have, those that go by a label are ordered by it, the others as stored.
+    """
     check(data, scenario)
-    retain = scenario.retain
-    labels = {"subclass": data.train_sub}.get(scenario.kind, data.train_y)
-    labels = labels if scenario.kind in BY_LABEL else None
-    if labels is not None:
+    retain, forget = scenario.retain, scenario.forget
+    if scenario.kind == "random":
+        place = torch.randperm(len(data.train_y), generator=torch.Generator().manual_seed(seed))
+        place = place.to(data.device)
+        retain, forget = (part[place[part].argsort()] for part in (retain, forget))
+    elif scenario.kind in BY_LABEL:
+        labels = data.train_sub if scenario.kind == "subclass" else data.train_y
         retain = retain[labels[retain].argsort(stable=True)]
-    return torch.cat([retain, scenario.forget])
+    return torch.cat([retain, forget])
