@@ -77,23 +77,33 @@ def damage(reports: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def over_seeds(
-    table: pd.DataFrame, values: Mapping[str, str], rows: str = "label", ylabel: str = ""
+    table: pd.DataFrame, values: Mapping[str, str], rows="label", ylabel="", middle="mean"
 ) -> Figure:
-    """One panel per column of ``table`` (title by column name): every record a dot, mean and 95 % interval
-    beside them, one row per value of ``rows``, in order of appearance."""
+    """One panel per column of ``table`` (title by column name), one row per value of ``rows``, in order of
+    appearance: every record a tick, and below them the mean with its 95 % interval or, where ``middle`` is
+    "median", the median with the range. (Where records stand in two groups, none need be near their mean.)"""
     order = list(dict.fromkeys(table[rows]))
     figure, axes = plt.subplots(
         1, len(values), figsize=(1.5 + 3.2 * len(values), 0.9 + 0.32 * len(order)), sharey=True
     )
     for ax, (column, title) in zip(np.atleast_1d(axes), values.items(), strict=True):
-        summary = mean_and_interval(table, [rows], column)
         for k, name in enumerate(order):
             dots = table.loc[table[rows] == name, column]
-            ax.plot(dots, np.full(len(dots), k) + 0.16, "|", color="0.45", markersize=7)
-            mean, half = summary.loc[name, ["mean", "half"]]
-            ax.errorbar(mean, k - 0.12, xerr=half, fmt=MARKERS[0], color="#0072B2", capsize=3, markersize=5)
+            ax.plot(dots, np.full(len(dots), k) - 0.14, "|", color="0.45", markersize=7)
+            at, *reach = _middle(table[table[rows] == name], rows, column, middle)
+            ends = np.array(reach)[:, None]
+            ax.errorbar(at, k + 0.18, xerr=ends, fmt=MARKERS[0], color="#0072B2", capsize=3, markersize=5)
         ax.set(title=title)
         ax.set_yticks(range(len(order)), order)
     np.atleast_1d(axes)[0].invert_yaxis()
     np.atleast_1d(axes)[0].set_ylabel(ylabel)
     return figure
+
+
+def _middle(part: pd.DataFrame, by: str, column: str, middle: str) -> tuple[float, float, float]:
+    """A value for all of ``part``, and how far its bar reaches below and above it."""
+    if middle == "median":
+        at = part[column].median()
+        return at, at - part[column].min(), part[column].max() - at
+    ((mean, half),) = mean_and_interval(part, [by], column)[["mean", "half"]].to_numpy()
+    return mean, half, half

@@ -1,6 +1,6 @@
 """Figures that several notebooks share, in one style: colour-blind safe, readable in greyscale."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -104,18 +104,29 @@ def layer_shares(reports: Mapping[str, pd.DataFrame], title: str = "") -> Figure
     return figure
 
 
-def strips(table: pd.DataFrame, columns: Mapping[str, str], by: str = "label") -> Figure:
-    """One row for each value of ``by``, one panel for each column (named by its axis label): every case as a
-    grey tick, their mean and, from four cases on, its 95 % interval (`intervals.mean_and_interval`)."""
+def strips(
+    table: pd.DataFrame,
+    columns: Mapping[str, str],
+    by: str = "label",
+    network: str = "seed",
+    interval_of: Collection[str] = (),
+) -> Figure:
+    """One row for each value of ``by``, one panel for each column (named by its axis label): every case a
+    grey tick, the mean of each network's cases an open circle, the mean of the networks a dot.
+
+    The cases of a network share its luck, so they count once: the dots of the columns in ``interval_of`` have
+    the 95 % interval over networks (`intervals.mean_and_interval`) where there are three or more.
+    """
     names = list(dict.fromkeys(table[by]))
-    size = (5.2 * len(columns), 0.36 * len(names) + 1.1)
+    size = (5.2 * len(columns), 0.4 * len(names) + 1.1)
     figure, axes = plt.subplots(1, len(columns), figsize=size, sharey=True, squeeze=False)
-    rows = table[by].map(names.index)
     for ax, (column, label) in zip(axes.flat, columns.items(), strict=True):
-        found = mean_and_interval(table, [by], column)
-        ax.plot(table[column], rows, "|", color="0.6", ms=9)
-        half = found.half.where(found.n >= 4)
-        ax.errorbar(found["mean"], range(len(names)), xerr=half, fmt="o", color="#0072B2", ms=6)
+        each = table.groupby([by, network], sort=False)[column].mean().reset_index()
+        found = mean_and_interval(each, [by], column).reindex(names)
+        ax.plot(table[column], table[by].map(names.index) - 0.2, "|", color="0.6", ms=7)
+        ax.plot(each[column], each[by].map(names.index), "o", mfc="none", mec="0.35", ms=5)
+        half = found.half.where((found.n >= 3) & (column in interval_of))
+        ax.errorbar(found["mean"], np.arange(len(names)) + 0.22, xerr=half, fmt="o", color="#0072B2", ms=5)
         ax.set(xlabel=label)
     axes[0, 0].set_yticks(range(len(names)), names)
     axes[0, 0].invert_yaxis()
