@@ -12,8 +12,8 @@ probe_auroc, graft, norm_parameters, refresh_norm_statistics, mean_and_interval,
 klom, lira, panel, relearn, representation, residual · `sweeps` Dial, grid, exam, correct, fitting,
 front, search, damage_and_rest · `figures` headline, images, strips, per_class, layer_shares, use_style,
 STYLES, LABELS, MARKERS, portraits · `explorer` explore, picture, Explorer, Board, Trial, Reading · `lab`
-compare, over_seeds, forget, evaluate, Comparison, Case, Run, Sweep, run, load, read, labelled, cases,
-records, sweep_cases, tuning, read_records, jobs, multiprocess · `paper` published, sizes, plan,
+compare, over_seeds, forget, evaluate, Comparison, Case, Run, Sweep, run, load, read, labelled, audits,
+cases, records, sweep_cases, tuning, read_records, jobs, multiprocess · `paper` published, sizes, plan,
 throughput, reproduce · `course` page, claims, checks
 """
 
