@@ -44,9 +44,10 @@ bench: .venv/.run
 	$(BIN)/python scripts/bench_models.py
 	$(BIN)/python scripts/bench_sweep.py
 
-# The records behind notebooks 04 to 07, 09 and 12: under two hours on two cores, resumable (make study JOBS=16).
+# The records behind notebooks 04 to 09 and 12: over two hours on two cores, resumable (make study JOBS=16).
 study: .venv/.test
 	$(BIN)/python scripts/study.py $(if $(JOBS),--jobs $(JOBS))
+	$(BIN)/python scripts/study_audit.py $(if $(JOBS),--jobs $(JOBS))
 
 # The published experiments on CIFAR and faces: a plan, then hours on a GPU; resumable. Without one:
 # make reproduce PROFILE=small OPTIONS="--stages cifar100-class-resnet18". Notebook 11 reads the tables.

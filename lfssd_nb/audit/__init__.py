@@ -1,6 +1,6 @@
 """What is left of D_f, and what it cost: metrics and attacks, each against gold models."""
 
-from . import attacks, divergence, lira, relearn
+from . import attacks, divergence, klom, lira, panel, relearn, representation, residual
 from .all_metrics import Yardstick, battery, yardstick
 from .how_accurate import Outputs, accuracies, accuracy, accuracy_per_class, outputs, percent_correct
 from .intervals import mean_and_interval
@@ -10,7 +10,7 @@ from .transplant import graft, norm_parameters, refresh_norm_statistics
 
 __all__ = [
     "Outputs", "Yardstick", "accuracies", "accuracy", "accuracy_per_class", "attacks", "battery",
-    "divergence", "entropy", "entropy_attack", "features", "graft", "lira", "mean_and_interval",
-    "norm_parameters", "outputs", "percent_correct", "probe_auroc", "refresh_norm_statistics", "relearn",
-    "yardstick",
+    "divergence", "entropy", "entropy_attack", "features", "graft", "klom", "lira", "mean_and_interval",
+    "norm_parameters", "outputs", "panel", "percent_correct", "probe_auroc", "refresh_norm_statistics",
+    "relearn", "representation", "residual", "yardstick",
 ]  # fmt: skip

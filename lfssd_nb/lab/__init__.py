@@ -1,6 +1,6 @@
 """Experiments: one comparison, or thousands of records, resumable, on all cores or a cluster."""
 
-from . import cases, jobs, multiprocess, read_records, records, sweep_cases, tuning
+from . import audits, cases, jobs, multiprocess, read_records, records, sweep_cases, tuning
 from .cases import Case, Run
 from .comparison import Comparison, compare, evaluate, forget, over_seeds
 from .read_records import labelled, read
@@ -12,6 +12,7 @@ __all__ = [
     "Comparison",
     "Run",
     "Sweep",
+    "audits",
     "cases",
     "compare",
     "evaluate",

@@ -1,0 +1,63 @@
+"""The records of notebook 08, audit.csv: N networks of every method beside 2 N gold networks.
+
+A class (digit 3), a sub-class (8 of 0/8) and 70 random images, ResNet18 of width 16; ten originals, twenty
+gold networks, every registered method on each original. Resumable: finished records in build/audit are never
+computed again. About 35 core minutes from nothing.
+
+``--settings FILE``: tuned settings as JSON, ``{scenario: {method: {setting: value}}}``; what is not in it
+runs at its defaults. A slice: ``--seeds 2 --methods lfssd ssd scrub --scenarios class --out /tmp/slice.csv``.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from study import ALWAYS, DATA, LEFT_OUT, NETS, RECORDS, ROOT
+
+from lfssd_nb.baselines import METHODS
+from lfssd_nb.lab import audits
+from lfssd_nb.lab.audits import GOLD, Audit
+from lfssd_nb.lab.cases import Case
+
+TARGETS = {"class": "3", "subclass": "8", "random": "70@0"}
+NOT_AUDITED = (*LEFT_OUT, "retrain")  # the gold networks stand for it
+
+
+def planned(seeds: int, methods: list[str], kinds: list[str], tuned: dict) -> list[Audit]:
+    """Every method on ``seeds`` originals of each scenario, and twice as many gold networks."""
+    found = []
+    for kind in kinds:
+        case = [
+            Case(DATA[kind], NETS["resnet18"], kind, TARGETS[kind], seed, tuple(range(2 * seeds)))
+            for seed in range(seeds)
+        ]
+        found.append(Audit(case[0], GOLD))
+        for each in case:
+            for name in methods:
+                if kind in METHODS[name].kinds:
+                    how = ALWAYS.get(name, {}) | tuned.get(kind, {}).get(name, {})
+                    found.append(Audit(each, name, how))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "--seeds", type=int, default=10, help="originals, and half the number of gold networks"
+    )
+    parser.add_argument("--methods", nargs="+", default=[m for m in METHODS if m not in NOT_AUDITED])
+    parser.add_argument("--scenarios", nargs="+", default=list(TARGETS), choices=list(TARGETS))
+    parser.add_argument("--settings", type=Path, help="tuned settings, JSON")
+    parser.add_argument("--jobs", type=int, help="default: all cores")
+    parser.add_argument("--out", type=Path, default=RECORDS / "audit.csv")
+    args = parser.parse_args()
+    tuned = json.loads(args.settings.read_text()) if args.settings else {}
+    plan = planned(args.seeds, args.methods, args.scenarios, tuned)
+    print(f"{len(plan)} records on {len({each.case for each in plan})} cases")
+    found = audits.run(plan, ROOT / "build" / "audit", args.jobs)
+    found.round(4).to_csv(args.out, index=False)
+    print(f"{len(found)} rows in {args.out}")
+
+
+if __name__ == "__main__":
+    main()
