@@ -2,8 +2,8 @@
 
     python scripts/labs.py FOLDER
 
-writes FOLDER/source, FOLDER/release, and a setting for the command ``nbgrader``, if there is none. What a cell
-is stands on its fence, with its name in the course (nbgrader's ``grade_id``):
+writes FOLDER/source, FOLDER/release, and the settings of the command ``nbgrader``, if there are none. What a
+cell is stands on its fence, with its name in the course (nbgrader's ``grade_id``):
 
 ============================== =====================================================================
 ``given="name"``               the same for everyone; a change is undone when it is graded
@@ -19,8 +19,9 @@ from pathlib import Path
 
 import nbformat
 from nbgrader.apps import NbGraderAPI
-from notebooks import ROOT, from_text
 from traitlets.config import PyFileConfigLoader
+
+from notebooks import ROOT, from_text
 
 TEXTS = sorted((ROOT / "labs" / "text").glob("*.md"))
 KINDS = {  # nbgrader's three switches
@@ -64,7 +65,7 @@ def source(text: Path) -> nbformat.NotebookNode:
 
 
 def course(folder: Path) -> NbGraderAPI:
-    """nbgrader on the course in a folder, with the setting that lies there. nbgrader calls the program
+    """nbgrader on the course in a folder, with the settings that lie there. nbgrader calls the program
     ``alembic``, which an environment that is not activated does not find."""
     beside = str(Path(sys.executable).parent)
     if beside not in os.environ["PATH"].split(os.pathsep):

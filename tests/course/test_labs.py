@@ -3,10 +3,11 @@
 import copy
 from pathlib import Path
 
-import labs
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
+
+import labs
 
 POINTS = {  # by lab: graded by running tests, graded by hand; as INSTRUCTORS.md says
     "01_importances_by_hand": (14, 4),
