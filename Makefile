@@ -13,7 +13,7 @@ test: export OMP_NUM_THREADS := 1
 # Guards against a kernel that hangs; generous, for slow and busy machines.
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 3600 --nbval-kernel-startup-timeout 600
 
-.PHONY: run test torture recheck lab bench study reproduce notebooks clean
+.PHONY: run test torture recheck lab bench study reproduce notebooks release clean
 
 run: .venv/.run
 	@echo "Starting Python and PyTorch; for the first time that can take a minute."
@@ -61,9 +61,15 @@ reproduce: .venv/.run
 notebooks: .venv/.test
 	$(BIN)/python scripts/notebooks.py refresh
 
+# The labs of a course for nbgrader (INSTRUCTORS.md): make release COURSE=/path/to/the/course
+COURSE ?= build/labs
+release: .venv/.labs
+	$(BIN)/python scripts/labs.py $(COURSE)
+
 .venv/.run: EXTRAS :=
 .venv/.test: EXTRAS := [test]
-.venv/.run .venv/.test: pyproject.toml
+.venv/.labs: EXTRAS := [labs]
+.venv/.run .venv/.test .venv/.labs: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "lfssd_nb needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Installing into .venv, once (PyTorch with CUDA is several GB; TORCH_INDEX chooses the small CPU build) ..."
