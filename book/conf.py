@@ -27,6 +27,7 @@ exclude_patterns = ["notebooks/records/**", "**.txt"]
 # Pages: the committed outputs are shown, nothing is executed.
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # formulas in claims, too
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 4
 

@@ -48,7 +48,19 @@ def by_its_last_part(app, env, node, contents):
     return python.resolve_xref(env, node["refdoc"], app.builder, "obj", min(found, key=len), node, contents)
 
 
+def only_true_backlinks(app) -> list:
+    """viewcode links a module's code back to one part only; what is described elsewhere gets no dead link."""
+    objects = app.env.get_domain("py").objects
+    for name, entry in getattr(app.env, "_viewcode_modules", {}).items():
+        if entry:
+            code, tags, used, part = entry
+            used = {what: page for what, page in used.items() if f"{part}.{what}" in objects}
+            app.env._viewcode_modules[name] = code, tags, used, part
+    return []
+
+
 def setup(app):
     app.connect("autodoc-process-docstring", entries)
     app.connect("missing-reference", by_its_last_part)
+    app.connect("html-collect-pages", only_true_backlinks, priority=100)  # before viewcode's own
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -53,8 +53,10 @@ def page(part: str, names: list[str]) -> str:
     lines = titled(part, "=") + module(wing.__name__, members=False)
     for name in [*(name for name in names if name not in modules), *modules]:
         lines += described(part, name)
-    for method in getattr(wing, "METHODS", {}).values():
-        lines += [f".. autofunction:: {method.run.__module__}.{method.name}", ""]
+    methods = wing.METHODS.values() if part == "baselines" else ()
+    lines += titled("The methods", "-") if methods else []
+    for method in methods:
+        lines += [f".. autofunction:: {method.run.__module__}.{method.run.__qualname__}", ""]
     shown = {f"{wing.__name__}.{name}" for name in modules}
     hidden = [name for name in below(wing) if name not in shown]
     if hidden:
