@@ -48,19 +48,19 @@ def by_its_last_part(app, env, node, contents):
     return python.resolve_xref(env, node["refdoc"], app.builder, "obj", min(found, key=len), node, contents)
 
 
-def only_true_backlinks(app) -> list:
-    """viewcode links a module's code back to one part only; what is described elsewhere gets no dead link."""
+def true_backlinks(app) -> list:
+    """viewcode links a module's code back to the part that came first; here to where all of it is described:
+    what is described under its own module, too, would get links to anchors that are not there."""
     objects = app.env.get_domain("py").objects
-    for name, entry in getattr(app.env, "_viewcode_modules", {}).items():
-        if entry:
-            code, tags, used, part = entry
-            used = {what: page for what, page in used.items() if f"{part}.{what}" in objects}
-            app.env._viewcode_modules[name] = code, tags, used, part
+    modules = getattr(app.env, "_viewcode_modules", {})
+    for name, (code, tags, used, part) in [(n, entry) for n, entry in modules.items() if entry]:
+        if not all(f"{part}.{what}" in objects for what in used):
+            modules[name] = code, tags, used, name
     return []
 
 
 def setup(app):
     app.connect("autodoc-process-docstring", entries)
     app.connect("missing-reference", by_its_last_part)
-    app.connect("html-collect-pages", only_true_backlinks, priority=100)  # before viewcode's own
+    app.connect("html-collect-pages", true_backlinks, priority=100)  # before viewcode's own
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -43,7 +43,7 @@ def described(part: str, name: str) -> list[str]:
     if callable(obj):
         return [f".. autofunction:: {full}", ""]
     holds = ", ".join(f"``{each}``" for each in obj)
-    return [f".. py:data:: {full}", f"   :type: {type(obj).__name__}", "", f"   {holds}", ""]
+    return [f".. py:data:: {name}", f"   :type: {type(obj).__name__}", "", f"   {holds}", ""]
 
 
 def page(part: str, names: list[str]) -> str:
