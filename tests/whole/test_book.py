@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -150,20 +151,28 @@ def test_the_reference_has_every_public_name_and_formulas(out, pages):
     assert formulas > 80
 
 
-def test_launch_buttons_are_those_of_the_given_repository_or_none(out, pages, tmp_path):
-    name = "notebooks/03_dampening_rule"
-    colab = f"https://colab.research.google.com/github/me/lfssd_nb/blob/main/{name}.ipynb"
-    links = pages[out / "html" / f"{name}.html"].links
-    assert colab in links and any(
-        link.startswith("https://mybinder.org/v2/gh/me/lfssd_nb/main?") for link in links
-    )
-    again = ["-q", "-b", "html", "-d", str(out / "doctrees"), str(out / "source"), str(tmp_path)]
+def test_launch_buttons_are_those_of_the_given_repository(out, pages):
+    page = pages[out / "html" / "notebooks" / "03_dampening_rule.html"]
+    where = "me/lfssd_nb/blob/main/notebooks/03_dampening_rule.ipynb"
+    assert f"https://colab.research.google.com/github/{where}" in page.links
+    assert any(link.startswith("https://mybinder.org/v2/gh/me/lfssd_nb/main?") for link in page.links)
+
+
+def test_without_a_repository_there_are_no_launch_buttons(tmp_path):
+    """A book of one page: the same settings, no address."""
+    source, name = tmp_path / "source", "notebooks/03_dampening_rule"
+    shutil.copytree(ROOT / "book", source, ignore=shutil.ignore_patterns("index.md", "__pycache__"))
+    (source / "notebooks").mkdir()
+    shutil.copy(ROOT / f"{name}.ipynb", source / "notebooks")
+    again = ["-q", "-b", "html", "-D", f"root_doc={name}", str(source), str(tmp_path / "html")]
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", *again, str(out / "source" / f"{name}.ipynb")],
-        env=AROUND | {"LFSSD_BOOK_REPO": ""}, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "sphinx", *again],
+        env=AROUND | {"LFSSD_BOOK_REPO": ""},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
-    links = Page(tmp_path / f"{name}.html").links
+    links = Page(tmp_path / "html" / f"{name}.html").links
     assert not [link for link in links if "colab" in link or "binder" in link or "/me/" in link]
 
 
