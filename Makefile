@@ -13,7 +13,7 @@ test: export OMP_NUM_THREADS := 1
 # Guards against a kernel that hangs; generous, for slow and busy machines.
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 3600 --nbval-kernel-startup-timeout 600
 
-.PHONY: run test torture recheck lab bench study reproduce notebooks release clean
+.PHONY: run test torture recheck lab book bench study reproduce notebooks release clean
 
 run: .venv/.run
 	@echo "Starting Python and PyTorch; for the first time that can take a minute."
@@ -38,6 +38,13 @@ recheck: .venv/.test
 
 lab: .venv/.run
 	$(BIN)/jupyter lab notebooks
+
+# The executed pages and the reference as a site, in build/book/html. With the address of your repository,
+# make book REPO=https://github.com/ME/lfssd_nb (BRANCH=main), its pages open on Colab and Binder.
+REPO ?=
+BRANCH ?= main
+book: .venv/.book
+	$(BIN)/python book/build.py -q --branch $(BRANCH) $(if $(REPO),--repo $(REPO))
 
 bench: .venv/.run
 	$(BIN)/python scripts/bench.py
@@ -69,7 +76,8 @@ release: .venv/.labs
 .venv/.run: EXTRAS :=
 .venv/.test: EXTRAS := [test]
 .venv/.labs: EXTRAS := [labs]
-.venv/.run .venv/.test .venv/.labs: pyproject.toml
+.venv/.book: EXTRAS := [book]
+.venv/.run .venv/.test .venv/.labs .venv/.book: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "lfssd_nb needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Installing into .venv, once (PyTorch with CUDA is several GB; TORCH_INDEX chooses the small CPU build) ..."

@@ -37,7 +37,7 @@ def load(name: str, root: str | Path | None = None, device: str | torch.device |
     cifar10  10                        32x32          50000 / 10000 torchvision download
     cifar100 100 (20)                  32x32          50000 / 10000 torchvision download
     olivetti 40 people                 64x64 grey     320 / 80      scikit-learn download
-    pins     105 people                64x64          80 % / 20 %   your copy: ROOT/pins/PERSON/*.jpg
+    pins     105 people                64x64          80 % / 20 %   your copy: ``ROOT/pins/PERSON/*.jpg``
     ======== ========================= ============== ============= ================================
 
     ``digits5``, ``families`` and ``cifar20`` are digits, names and cifar100 labelled by super-class.

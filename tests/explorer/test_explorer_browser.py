@@ -6,7 +6,6 @@ import html
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,12 +15,11 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+from chromium import CHROMIUM
 from patience import patience, wait_until
 
 import lfssd_nb
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 CELL = """
 import hashlib, json
 from pathlib import Path

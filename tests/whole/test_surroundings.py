@@ -81,11 +81,26 @@ def test_the_oldest_versions_are_above_published_holes():
     assert all(Version(oldest()[name]) >= Version(fixed) for name, fixed in HOLES.items())
 
 
+def of_conda(path: str) -> dict[str, str]:
+    """What an environment of conda asks for at least, by pip's names."""
+    said = re.findall(r"^ +- ([\w.-]+)[>=]+([\d.]+)", (ROOT / path).read_text(), re.MULTILINE)
+    return {OF_CONDA.get(name, name.replace("_", "-")): version for name, version in said}
+
+
 def test_conda_and_pip_ask_for_the_same():
-    said = re.findall(r"^ +- ([\w.-]+)[>=]+([\d.]+)", (ROOT / "environment.yml").read_text(), re.MULTILINE)
-    conda = {OF_CONDA.get(name, name.replace("_", "-")): version for name, version in said}
-    assert conda.pop("python") == "3.11"
-    assert conda == {name: version for name, version in oldest().items() if name != "ray"}
+    wanted = {name: version for name, version in oldest().items() if name != "ray"}
+    assert of_conda("environment.yml") == {"python": "3.11"} | wanted
+
+
+def test_binder_asks_for_what_the_notebooks_need_and_no_more():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [each.name for each in map(Requirement, project["dependencies"])]
+    assert of_conda("binder/environment.yml") == {"python": "3.11"} | {n: oldest()[n] for n in needed}
+    assert os.access(ROOT / "binder" / "postBuild", os.X_OK)  # Binder starts it
+
+
+def test_the_citation_has_the_version_of_the_package():
+    assert f"\nversion: {lfssd_nb.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 # ---- the places of models and data

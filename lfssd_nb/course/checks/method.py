@@ -148,7 +148,7 @@ def _published(g: Tensor, size: int) -> Tensor:
 
 
 def partial_batch(answer: Callable[[Tensor, int], Tensor]) -> None:
-    """Exercise 11: ``answer(g, size)`` returns LFSSD's published importance |mean over a batch|, averaged
+    """Exercise 11: ``answer(g, size)`` returns LFSSD's published importance ``|mean over a batch|``, averaged
     over batches, from per-sample gradients ``g [N, P]`` in the order of D."""
     g = numbers(9, 3)
     cases = {

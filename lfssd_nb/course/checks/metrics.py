@@ -144,7 +144,7 @@ def tow(answer: Callable[[dict, dict], float]) -> None:
 
 
 def two_sided(answer: Callable[[Tensor, Tensor], float]) -> None:
-    """Exercise 08: ``answer(a, b)`` returns the two-sided distance |AUC - 1/2| of two lists of scores."""
+    """Exercise 08: ``answer(a, b)`` returns the two-sided distance ``|AUC - 1/2|`` of two lists of scores."""
     low, high = torch.tensor([0.0, 1.0]), torch.tensor([2.0, 3.0, 4.0])
     above, below = (float(answer(*pair)) for pair in ((high, low), (low, high)))
     expect(abs(above - 1) > 1e-6, "that is the AUC itself: subtract 1/2")
