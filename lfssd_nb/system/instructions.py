@@ -10,6 +10,10 @@ from types import CodeType, FunctionType, ModuleType
 LIBRARIES = tuple(
     Path(sysconfig.get_path(k)).resolve() for k in ("stdlib", "platstdlib", "purelib", "platlib")
 )
+PACKAGES = {
+    "site-packages",
+    "dist-packages",
+}  # of this or another Python: pip's --user, Debian's, a .pth file's
 SKIPPED = {"CACHE", "RESUME", "NOP", "EXTENDED_ARG", "COPY_FREE_VARS", "MAKE_CELL", "PRECALL"}
 GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME"}
 
@@ -27,7 +31,7 @@ def own(what) -> bool:
         path = Path(inspect.getfile(what)).resolve()
     except (TypeError, OSError):
         return False
-    return not any(path.is_relative_to(library) for library in LIBRARIES)
+    return not (PACKAGES & {*path.parts} or any(path.is_relative_to(library) for library in LIBRARIES))
 
 
 def references(what: FunctionType) -> list[tuple[str, object]]:
@@ -43,12 +47,12 @@ def references(what: FunctionType) -> list[tuple[str, object]]:
     return sorted(found.items(), key=lambda pair: pair[0])
 
 
-def _add(found: dict, name: str, value, mentioned: set[str]) -> None:
+def _add(found: dict, name: str, value, mentioned: set[str], inside: tuple = ()) -> None:
     found[name] = value
-    if isinstance(value, ModuleType) and own(value):
+    if isinstance(value, ModuleType) and value not in inside and own(value):  # a module may name itself
         for part in mentioned & vars(value).keys():
             if f"{name}.{part}" not in found:
-                _add(found, f"{name}.{part}", getattr(value, part), mentioned)
+                _add(found, f"{name}.{part}", getattr(value, part), mentioned, (*inside, value))
 
 
 def _imported(name: str, what: FunctionType) -> ModuleType | str:

@@ -11,7 +11,7 @@ from torch import nn
 
 from lfssd_nb.data import Dataset
 from lfssd_nb.networks import Architecture, Recipe, resume, training
-from lfssd_nb.system import code
+from lfssd_nb.system import code, instructions
 from lfssd_nb.system.code import code_of
 
 SOURCE = '''
@@ -371,3 +371,31 @@ def test_equal_values_hash_alike_be_they_one_object_or_two_and_circles_end():
 
     assert code_of(lambda data: circle) != code_of(lambda data: one)
     assert code_of(Round()) == code_of(Round()) and code_of(shared) == code_of(shared)
+
+
+def test_a_module_that_names_itself_ends(tmp_path, monkeypatch):
+    """As every package does whose __init__ imports its own parts."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "selfish").mkdir()
+    (tmp_path / "selfish" / "__init__.py").write_text(
+        "import selfish.parts\n\ndef make(data):\n    return selfish.parts.two()\n"
+    )
+    (tmp_path / "selfish" / "parts.py").write_text("def two():\n    return 2\n")
+    first = code_of(importlib.import_module("selfish").make)
+    (tmp_path / "selfish" / "parts.py").write_text("def two():\n    return 3 - 0\n")
+    for name in ("selfish", "selfish.parts"):
+        monkeypatch.delitem(sys.modules, name)
+    importlib.invalidate_caches()
+    assert code_of(importlib.import_module("selfish").make) != first
+
+
+@pytest.mark.parametrize("folder", ["site-packages", "dist-packages"])
+def test_what_is_installed_is_a_library_whichever_python_it_is_of(folder, tmp_path, monkeypatch):
+    place = tmp_path / "lib" / folder
+    place.mkdir(parents=True)
+    monkeypatch.syspath_prepend(place)
+    name = f"installed_{folder[:4]}"
+    (place / f"{name}.py").write_text("def f(x):\n    return x\n")
+    assert not instructions.own(importlib.import_module(name)) and not instructions.own(
+        importlib.import_module(name).f
+    )
