@@ -67,15 +67,16 @@ def resume(
     n_jobs: int | None,
     by: Callable,
     retry: bool = False,
+    golds: bool = True,
 ) -> None:
-    """Trains the models that unfinished jobs need, then calls ``compute(batch, folder)`` for each batch of
-    jobs with equal ``by(job)``. Jobs, and which of them are unfinished: see `record_files.wanted`; compute
-    writes ``folder/KEY.json`` with `files.write_json`."""
+    """Trains the models that unfinished jobs need (``golds``: gold models, too), then calls
+    ``compute(batch, folder)`` for each batch of jobs with equal ``by(job)``. Jobs, and which of them are
+    unfinished: see `record_files.wanted`; compute writes ``folder/KEY.json`` with `files.write_json`."""
     folder = Path(folder).absolute()  # workers have folders of their own to start from
     todo = [each for each in jobs if wanted(folder, each, retry)]
     if not todo:
         return
-    train(todo, n_jobs)
+    train(todo, n_jobs, golds)
     batches = {}
     for each in todo:
         batches.setdefault(by(each), []).append(each)
@@ -87,10 +88,11 @@ def resume(
         )
 
 
-def train(jobs: Sequence, n_jobs: int | None = None) -> None:
-    """Trains the original and gold models of all ``jobs`` that the cache lacks. Raises ``OSError`` when one
-    cannot be kept, as on a full disk."""
-    in_parallel(train_one, list(models(jobs).values()), n_jobs, "models")
+def train(jobs: Sequence, n_jobs: int | None = None, golds: bool = True) -> None:
+    """Trains the original and (``golds``) gold models of ``jobs`` that the cache lacks. Raises ``OSError`` if
+    one cannot be kept, as on a full disk."""
+    missing = [each for each in models(jobs).values() if golds or not each[2]]
+    in_parallel(train_one, missing, n_jobs, "models")
 
 
 def load(folder: str | Path, runs: Sequence[Run]) -> pd.DataFrame:
