@@ -116,7 +116,7 @@ def _read(log: Path) -> list[dict]:
 
 
 def smaller(png: str) -> str:
-    """A base64 PNG with a palette: of 32, 48 or 128 colours, the first whose mean error is at most 0.3 of 255,
+    """A base64 PNG with a palette of 32, 48 or 128 colours: the first whose mean error is at most 0.3 of 255,
     or the last. A third of the size or less, the same to the eye."""
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
     for colours in (32, 48, 128):
