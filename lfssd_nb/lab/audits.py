@@ -25,7 +25,7 @@ from ..audit.linear_probe import features, probe_auroc
 from ..audit.membership import entropy_attack
 from ..audit.relearn import relearn_class
 from ..data.dataset import Dataset
-from ..data.scenarios import Scenario
+from ..data.scenarios import Scenario, check
 from ..networks.gold import retrained
 from ..networks.seeds import training_seed
 from ..networks.training import trained
@@ -105,6 +105,7 @@ def measured(
     ``relearn``: accuracy on the forgotten test images, mean over the steps (%); ``probe``: AUROC of few
     labels.
     """
+    check(d, scenario)
     z, (on_forget, on_test) = outputs(model, d), _features(model, d, scenario)
     forget, x, y = scenario.forget, d.train_x[scenario.forget], d.train_y[scenario.forget]
     scores = attacks.scores(z.train[forget], y)

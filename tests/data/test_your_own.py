@@ -281,6 +281,7 @@ def test_data_and_scenario_must_belong_together(function, kind, few, digits, tin
     values = dict(
         model=tiny, data=few, d=few, scenario=scenario, architecture=lambda d: tiny, golds=[], untrained=tiny,
         yardstick=None, importances={}, gold=tiny, method="lfssd", y=few.test_y, alpha=1.0, case=None,
+        original=None, seed=0,
     )  # fmt: skip
     parameters = inspect.signature(function).parameters.values()
     needed = {p.name: values[p.name] for p in parameters if p.default is p.empty and p.kind <= 1}
