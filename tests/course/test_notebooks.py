@@ -54,6 +54,20 @@ def test_every_figure_is_read_out_loud(text):
             assert "markdown" in following, "".join(cell["source"])[:80]
 
 
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
+def test_every_figure_is_described_for_those_who_cannot_see_it(text):
+    """By hand, in sentences of its own, where browsers and nbconvert look for it."""
+    described = []
+    for cell in json.loads((BOOKS / f"{text.stem}.ipynb").read_text())["cells"]:
+        alt = cell["metadata"].get("alt", "")
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                assert output["metadata"].get("image/png", {}).get("alt") == alt, "".join(cell["source"])[:80]
+                described.append(alt)
+    assert all(15 <= len(alt.split()) <= 90 and alt.rstrip().endswith(".") for alt in described)
+    assert len({*described}) == len(described)
+
+
 def test_prose_outweighs_code():
     for text in TEXTS:
         cells = jupytext.read(text).cells
