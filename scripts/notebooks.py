@@ -116,8 +116,8 @@ def _read(log: Path) -> list[dict]:
 
 
 def smaller(png: str) -> str:
-    """A base64 PNG with a palette that keeps rare colours (a thin line's): of 48 where no pixel is off by more
-    than 24 of 255, else of 128. A third of the size or less, the same to the eye."""
+    """A base64 PNG with a palette that keeps rare colours, as of a thin line: of 48 where no pixel is off by
+    more than 24 of 255, else of 128. A third of the size or less, the same to the eye."""
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
     for colours in (48, 128):
         fewer = picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
