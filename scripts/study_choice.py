@@ -19,20 +19,16 @@ import pandas as pd
 from torch import nn
 
 from lfssd_nb import agreement, baselines
-from lfssd_nb.audit.how_accurate import accuracy
 from lfssd_nb.baselines import METHODS, adaptive
 from lfssd_nb.data.downloads import data_root
-from lfssd_nb.data.scenarios import BY_LABEL
 from lfssd_nb.importance import sensitivity
 from lfssd_nb.lab import cases, record_files, records, sweep_cases, tuning
 from lfssd_nb.lab.cases import Case
-from lfssd_nb.lab.jobs import in_parallel
 from lfssd_nb.networks.architecture import Architecture
 from lfssd_nb.networks.forward import logits
 from lfssd_nb.networks.recipes import Recipe
 from lfssd_nb.redampen import Dial
 from lfssd_nb.sweeps import grids
-from lfssd_nb.sweeps.optuna_search import damage_and_rest
 from lfssd_nb.system import files
 from lfssd_nb.system.stopwatch import counting
 from lfssd_nb.unlearn import default_alpha
@@ -86,16 +82,12 @@ def choices(parts: Sequence[str] = tuple(PARTS)) -> list[Choice]:
 
 def run(parts: Sequence[str], folder: Path, n_jobs: int | None = None) -> None:
     """Computes what the folder lacks: models first, then case by case, I(D) once for each original."""
-    todo = [each for each in choices(parts) if record_files.wanted(folder, each)]
-    models, batches = {}, {}
-    for case in (each.case for each in todo):
-        models[case.training(case.seed), None] = (case, case.seed, False)
-        for seed in case.gold_seeds:
-            models[case.training(seed), (case.kind, case.target)] = (case, seed, True)
-    in_parallel(records.train_one, list(models.values()), n_jobs, "models")
-    for each in todo:
-        batches.setdefault((each.case.training(each.case.seed), each.case.kind), []).append(each)
-    in_parallel(choose, [(batch, folder) for batch in batches.values()], n_jobs, "cases")
+    records.resume(choices(parts), folder, choose, n_jobs, original, golds=lambda case: case.gold_seeds)
+
+
+def original(each: Choice) -> tuple:
+    """What cases must share to be computed together: the original, and the kind of request."""
+    return each.case.training(each.case.seed), each.case.kind
 
 
 def here() -> list[str]:
@@ -152,15 +144,13 @@ def by_rule(each: Choice, known: records.Known, tuned: dict[str, tuple[pd.DataFr
     usual = default_alpha("lfssd", model, pair[1].samples, pair[0].samples)
     size = adaptive.percentile_size(*(i.samples for i in pair))
     scale, images = _tuned(each, known, tuned)
-    memory.recalled = (0.0, 0)  # what an earlier case has paid for counts here, too
-    with counting(type(model)) as seen:
-        adapted = METHODS["xalfssd"](model, task)
+    adapted, _, sent = records.performed(METHODS["xalfssd"], model, task, {})
     add("nothing", found.curve.alpha.max(), 0)
     add("default", usual, 0)
     add("agreement", found.alpha, found.samples, aim=found.aim)
     add("agreement, aim 0", float(at_0.alpha[at_0.chosen].item()), found.samples, aim=0.0)
     add("percentile", adaptive.alpha_at(adaptive.ratios(*pair), size), 0)
-    add("XALFSSD", float("nan"), seen[0] + memory.recalled[1], adapted)
+    add("XALFSSD", float("nan"), sent, adapted)
     add("tuned", scale * unit, images)
     add("oracle", best["scale"] * unit, 0)
     return rows
@@ -176,15 +166,13 @@ def _tuned(
             case = replace(each.case, target=target)
             d, scenario = cases.setting(case)
             exam, measure = tuning.measured_on_training(d, scenario)
-            aim = 0.0 if case.kind in BY_LABEL else accuracy(model, d.test_x, d.test_y)
+            aim = tuning.aim_of(model, d, scenario)
             with counting(type(model)) as seen:
-                loss = damage_and_rest(measure(logits(model, exam)), aim)
                 i_f = sensitivity(model, d.train_x[scenario.forget])
                 task = baselines.make(d, scenario, case.architecture, case.recipe, case.seed)
                 pair = {"lfssd": (i_f, memory.importance(sensitivity, model, task.full_x))}
-                cells = grids.grid(model, pair, exam, measure, scales=tuning.SCALES, show=False)
-            cells["loss"] = [loss(row) for row in cells.to_dict("records")]
-            tables[target] = cells.assign(scale=cells.scale.round(6)), seen[0]
+                cells = tuning.tried(model, pair, exam, measure, aim, tuning.SCALES)
+            tables[target] = cells, seen[0]
     mine = [tables[target] for target in each.others]
     return tuning.best(pd.concat([cells for cells, _ in mine]))["lfssd"], sum(n for _, n in mine)
 

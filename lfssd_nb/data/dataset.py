@@ -145,10 +145,9 @@ class Dataset:
             return self
         parts = {}
         for split, size in (("train", n), ("test", max(1, round(n * len(self.test_y) / total)))):
-            columns = {f"{split}_{k}": getattr(self, f"{split}_{k}") for k in ("x", "y", "sub", "group")}
-            labels = columns[f"{split}_sub"] if self.train_sub is not None else columns[f"{split}_y"]
+            labels = getattr(self, f"{split}_y" if self.train_sub is None else f"{split}_sub")
             keep = stratified(labels, size, torch.Generator().manual_seed(seed))
-            parts |= {name: None if t is None else t[keep] for name, t in columns.items()}
+            parts |= columns(self, split, keep)
         source = f"{self.source}; {n} of {total} training {self.show.noun}"
         return replace(self, source=source, **parts)
 
@@ -208,3 +207,9 @@ class Dataset:
     def from_table(table, label, **options) -> "Dataset":
         """Rows of numbers, see `tables.from_table`."""
         return Dataset.from_tensors(**tables.from_table(table, label, **options))
+
+
+def columns(data: Dataset, split: str, index: Tensor, to: str | None = None) -> dict[str, Tensor | None]:
+    """A split's samples at ``index`` as the fields ``TO_x``, ``TO_y``, ... (default: the same split)."""
+    found = {name: getattr(data, f"{split}_{name}") for name in ("x", "y", "sub", "group")}
+    return {f"{to or split}_{name}": None if t is None else t[index] for name, t in found.items()}

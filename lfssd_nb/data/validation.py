@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from .dataset import Dataset
+from .dataset import Dataset, columns
 from .encode import stratified
 
 
@@ -22,12 +22,8 @@ def validation(data: Dataset, share: float = 0.1, seed: int = 0) -> Dataset:
             f"that gives each side a sample of each of the {n_classes} classes"
         )
     unseen = stratified(labels, n, torch.Generator().manual_seed(seed))
-    kept = torch.ones(len(labels), dtype=torch.bool)
+    kept = torch.ones(len(labels), dtype=torch.bool, device=labels.device)
     kept[unseen] = False
-    parts = {}
-    for split, index in (("train", kept.nonzero()[:, 0]), ("test", unseen)):
-        for name in ("x", "y", "sub", "group"):
-            column = getattr(data, f"train_{name}")
-            parts[f"{split}_{name}"] = None if column is None else column[index.to(column.device)]
+    parts = columns(data, "train", kept.nonzero()[:, 0]) | columns(data, "train", unseen, "test")
     source = f"{data.source}; {n} of {len(labels)} training {data.show.noun} in place of the test set"
     return replace(data, name=f"{data.name}, validation", source=source, **parts)

@@ -132,12 +132,20 @@ def key(what: list) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def models(runs: Sequence) -> dict[tuple, tuple[Case, int, bool]]:
-    """(case, seed, gold?) of every model that the runs need, by what decides it: each once."""
+def every_gold(case: Case) -> tuple[int, ...]:
+    """Seeds of the gold models to compare with, and of the case's own, which is measured, too."""
+    return case.seed, *case.gold_seeds
+
+
+def models(
+    runs: Sequence, golds: Callable[[Case], Sequence[int]] = every_gold
+) -> dict[tuple, tuple[Case, int, bool]]:
+    """(case, seed, gold?) of every model that the runs need, by what decides it: each once. ``golds``: the
+    seeds of a case's gold models."""
     wanted = {}
     for case in dict.fromkeys(each.case for each in runs):
         wanted[case.training(case.seed), None] = (case, case.seed, False)
-        for seed in (case.seed, *case.gold_seeds):
+        for seed in golds(case):
             wanted[case.training(seed), (case.kind, case.target)] = (case, seed, True)
     return wanted
 

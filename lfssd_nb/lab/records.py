@@ -13,7 +13,7 @@ and the data root must be on a file system that all workers see.
 import json
 import platform
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ from ..system import device as devices
 from ..system import files
 from ..system.stopwatch import counting, now
 from . import record_files
-from .cases import Case, Run, dataset, models, other_golds, setting
+from .cases import Case, Run, dataset, every_gold, models, other_golds, setting
 from .jobs import in_parallel
 from .record_files import record, wanted
 
@@ -67,9 +67,9 @@ def resume(
     n_jobs: int | None,
     by: Callable,
     retry: bool = False,
-    golds: bool = True,
+    golds: Callable[[Case], Sequence[int]] = every_gold,
 ) -> None:
-    """Trains the models that unfinished jobs need (``golds``: gold models, too), then calls
+    """Trains the models that unfinished jobs need (``golds``: see `cases.models`), then calls
     ``compute(batch, folder)`` for each batch of jobs with equal ``by(job)``. Jobs, and which of them are
     unfinished: see `record_files.wanted`; compute writes ``folder/KEY.json`` with `files.write_json`."""
     folder = Path(folder).absolute()  # workers have folders of their own to start from
@@ -88,11 +88,12 @@ def resume(
         )
 
 
-def train(jobs: Sequence, n_jobs: int | None = None, golds: bool = True) -> None:
-    """Trains the original and (``golds``) gold models of ``jobs`` that the cache lacks. Raises ``OSError`` if
-    one cannot be kept, as on a full disk."""
-    missing = [each for each in models(jobs).values() if golds or not each[2]]
-    in_parallel(train_one, missing, n_jobs, "models")
+def train(
+    jobs: Sequence, n_jobs: int | None = None, golds: Callable[[Case], Sequence[int]] = every_gold
+) -> None:
+    """Trains the original and gold models (`cases.models`) of ``jobs`` that the cache lacks. Raises
+    ``OSError`` if one cannot be kept, as on a full disk."""
+    in_parallel(train_one, list(models(jobs, golds).values()), n_jobs, "models")
 
 
 def load(folder: str | Path, runs: Sequence[Run]) -> pd.DataFrame:
@@ -146,14 +147,9 @@ def _record(each: Run, original, task, d: Dataset, scenario: Scenario, stick: Ya
     )  # fmt: skip
     if case.recipe:
         row |= {"recipe": json.dumps(asdict(case.recipe))}
-    task.memory.recalled = (0.0, 0)
-    start = now(d.device)
     try:
-        with counting(type(original)) as seen, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a setting changes nothing shows in the record
-            model = method(original, task, **each.settings)
-        saved, known = task.memory.recalled  # what is remembered was paid for by an earlier method
-        seconds, passes = now(d.device) - start + saved, (seen[0] + known) / len(d.train_y)
+        model, seconds, samples = performed(method, original, task, each.settings)
+        passes = samples / len(d.train_y)
         if each.method == "retrain":  # it came from the cache: report what training took
             recipe = case.recipe or default_recipe(d, case.architecture)
             seconds = training_seconds(d, case.architecture, recipe, case.seed, scenario.retain)
@@ -162,6 +158,19 @@ def _record(each: Run, original, task, d: Dataset, scenario: Scenario, stick: Ya
     except (FloatingPointError, ValueError, MemoryError, RuntimeError) as error:
         return row | versions(d.device) | {"error": record_files.said(error)}
     return row | {"seconds": round(seconds, 3), "passes": round(passes, 3)} | versions(d.device)
+
+
+def performed(
+    method: baselines.Method, original: nn.Module, task: baselines.Task, settings: Mapping
+) -> tuple[nn.Module, float, int]:
+    """The new model, the seconds that it took, and how many samples went forward; what the task's memory knew
+    counts as if it had been computed."""
+    task.memory.recalled, start = (0.0, 0), now(task.forget_x.device)
+    with counting(type(original)) as seen, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a setting changes nothing shows in the record
+        model = method(original, task, **settings)
+    saved, known = task.memory.recalled
+    return model, now(task.forget_x.device) - start + saved, seen[0] + known
 
 
 def versions(device: torch.device) -> dict:

@@ -14,7 +14,6 @@ while its best value lies at an end and beats its neighbour.
 
 import json
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +26,6 @@ from ..audit.how_accurate import accuracies
 from ..data.scenarios import BY_LABEL
 from ..networks.training import trained
 from ..system import files
-from ..system.stopwatch import counting
 from . import cases, record_files, records
 from .cases import Case, Run
 
@@ -86,7 +84,7 @@ def tune(
         trials = [each for ladder in ladders for each in _trials(extended(ladder, several, folder), several)]
         if not any(record_files.wanted(folder, each, quiet=True) for each in trials):
             return load(ladders, several, folder)
-        records.resume(trials, folder, judge, n_jobs, _batch, golds=False)
+        records.resume(trials, folder, judge, n_jobs, _batch, golds=lambda _: ())
 
 
 def load(ladders: Sequence[Ladder], several: Sequence[Case], folder: str | Path) -> pd.DataFrame:
@@ -178,12 +176,9 @@ def _row(each: Trial, model, task, d, scenario) -> dict:
     method, case = baselines.get(each.ladder.method), each.case
     row = case.columns | dict(method=each.ladder.method, variant=each.ladder.variant, value=each.value)
     row["settings"] = json.dumps(method.defaults | each.settings, sort_keys=True)
-    task.memory.recalled = (0.0, 0)
     try:
-        with counting(type(model)) as seen, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a setting changes nothing shows in the record
-            new = method(model, task, **each.settings)
-        row["passes"] = round((seen[0] + task.memory.recalled[1]) / len(d.train_y), 3)
+        new, _, samples = records.performed(method, model, task, each.settings)
+        row["passes"] = round(samples / len(d.train_y), 3)
         before, after = (accuracies(net, d, scenario) for net in (model, new))
     except (FloatingPointError, ValueError, MemoryError, RuntimeError) as error:
         return row | {"error": record_files.said(error)}

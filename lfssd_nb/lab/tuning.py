@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..audit.how_accurate import accuracy
 from ..data.dataset import Dataset
@@ -96,6 +96,23 @@ def measured_on_training(d: Dataset, scenario: Scenario, every: int = 5) -> tupl
     return d.train_x[index], correct(d.train_y[index], retained=slice(n, None), forgotten=slice(n))
 
 
+def aim_of(model: nn.Module, d: Dataset, scenario: Scenario) -> float:
+    """F* of `damage_and_rest`, in percent: unseen samples of a forgotten label are never recognised; those of
+    a person, or like random samples, are as before."""
+    check(d, scenario)
+    return 0.0 if scenario.kind in BY_LABEL else accuracy(model, d.test_x, d.test_y)
+
+
+def tried(
+    model, pairs, exam: Tensor, measure: Measure, aim: float, scales: tuple[float, ...]
+) -> pd.DataFrame:
+    """`grids.grid` over ``scales`` with the ``loss`` of each cell."""
+    loss = damage_and_rest(measure(logits(model, exam)), aim)
+    cells = grid(model, pairs, exam, measure, scales=scales, show=False)
+    cells["loss"] = [loss(row) for row in cells.to_dict("records")]
+    return cells.assign(scale=cells.scale.round(6))  # alpha / (N / N_f) is not the scale to the last bit
+
+
 def _tables(several: list[Case], scales: tuple[float, ...], known: records.Known):
     d, scenario = cases.setting(several[0])
     model, memory = known
@@ -107,12 +124,5 @@ def _tables(several: list[Case], scales: tuple[float, ...], known: records.Known
         _, scenario = cases.setting(case)
         x, y = d.train_x[scenario.forget], d.train_y[scenario.forget]
         pairs = {"lfssd": (sensitivity(model, x), full["lfssd"]), "ssd": (fisher(model, x, y), full["ssd"])}
-        exam, measure = measured_on_training(d, scenario)
-        # unseen images of a forgotten class are never recognised; those of a person, or like random samples,
-        # are as before
-        aim = 0.0 if case.kind in BY_LABEL else accuracy(model, d.test_x, d.test_y)
-        loss = damage_and_rest(measure(logits(model, exam)), aim)
-        cells = grid(model, pairs, exam, measure, scales=scales, show=False)
-        cells["loss"] = [loss(row) for row in cells.to_dict("records")]
-        cells["scale"] = cells.scale.round(6)  # alpha / (N / N_f) is not the scale to the last bit
+        cells = tried(model, pairs, *measured_on_training(d, scenario), aim_of(model, d, scenario), scales)
         yield case, cells.assign(**case.columns)

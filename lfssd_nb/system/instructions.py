@@ -10,10 +10,8 @@ from types import CodeType, FunctionType, ModuleType
 LIBRARIES = tuple(
     Path(sysconfig.get_path(k)).resolve() for k in ("stdlib", "platstdlib", "purelib", "platlib")
 )
-PACKAGES = {
-    "site-packages",
-    "dist-packages",
-}  # of this or another Python: pip's --user, Debian's, a .pth file's
+# Folders of this or another Python: pip's --user, Debian's, a .pth file's.
+PACKAGES = {"site-packages", "dist-packages"}
 SKIPPED = {"CACHE", "RESUME", "NOP", "EXTENDED_ARG", "COPY_FREE_VARS", "MAKE_CELL", "PRECALL"}
 GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME"}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from small_tasks import flat, same, small_task, taught
+from small_tasks import flat, same, taught
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
@@ -19,16 +19,6 @@ from lfssd_nb.baselines.salun import saliency_mask
 from lfssd_nb.data import orders, scenarios
 from lfssd_nb.networks.architecture import Architecture
 from lfssd_nb.paper.published import published_settings
-
-
-@pytest.fixture(scope="module")
-def learnt(tiny, few):
-    return taught(tiny, few, 0)
-
-
-@pytest.fixture(scope="module")
-def task(few, tiny):
-    return small_task(few, tiny)
 
 
 def gradients(loss, net) -> tuple:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from small_tasks import flat, same, small_task, taught
+from small_tasks import flat, same, taught
 from torch import nn
 
 from lfssd_nb import baselines, dampening, importance, networks, unlearn
@@ -53,16 +53,6 @@ NEEDS = {
     "lfssd": {"full"}, "assd_code": {"retain", "labels"}, "xalfssd_code": {"retain", "labels"},
     "jit_code": set(), "ntk_scrubbing": {"full", "retain", "labels"},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def learnt(tiny, few):
-    return taught(tiny, few, 0)
-
-
-@pytest.fixture(scope="module")
-def task(few, tiny):
-    return small_task(few, tiny)
 
 
 def bare(task: Task, needs: set) -> Task:
