@@ -13,7 +13,7 @@ import lfssd_nb
 
 ROOT = Path(lfssd_nb.__file__).parent
 METHOD = {
-    "unlearn", "dampening", "importance", "accumulation", "batch_mean", "per_sample", "layer_rules",
+    "unlearn", "unlearned", "dampening", "importance", "accumulation", "batch_mean", "per_sample", "layer_rules",
     "without_rules", "explain", "importance_scores", "importance_sums", "batches", "labels", "logits",
     "parameters", "precision", "redampen", "agreement", "samples",
 }  # fmt: skip
