@@ -52,6 +52,11 @@ class Agreement:
     curve: pd.DataFrame
     samples: int
 
+    @property
+    def left(self) -> float:
+        r""":math:`A_{\alpha^*}(D_f)` at the chosen threshold."""
+        return float(self.curve.left[self.curve.chosen].item())
+
 
 def chosen(
     model: nn.Module, i_f: Importance, i_d: Importance, forget, full, lam: float = 1.0, *, seed: int = 0,
@@ -59,11 +64,15 @@ def chosen(
 ) -> Agreement:  # fmt: skip
     """`choose` for a request as `unlearn.lfssd` has it: inputs of D_f and of all of D, of both at most
     ``samples.SAMPLES``, and none of D_f's among D's. Raises what `choose`, `samples.draw` and, for
-    importances that do not belong to the model or to D_f and D, `dampening.dampen` raise."""
+    importances that do not belong to the model or to D_f and D, `dampening.dampen` raise, and ``ValueError``
+    for a ``forward`` that does not use the model that it is given."""
     models = Anew(model, i_f, i_d)
     few, rest = draw(
         forget, full, i_f.samples, i_d.samples, models.like, seed, batch_size, forward is not None
     )
+    if forward is not None:
+        with undisturbed(model):
+            check_uses_model(forward, few[0].inputs)
     return choose(models, few, rest, lam, forward=forward)
 
 
@@ -93,8 +102,7 @@ def choose(
     Costs a forward pass of both sets, and one more for each threshold that selects other weights than the one
     before: `Agreement.samples` counts them. Raises ``ValueError`` without a sample of D_f, with fewer than
     two of D_r, for fewer than two thresholds, an aim outside 0 to 1, a model that gives all samples one and
-    the same answer where the aim is not known, as many answers as differ from batch to batch, and a
-    ``forward`` that does not use the model that it is given.
+    the same answer where the aim is not known, and answers whose shape changes from batch to batch.
     """
     if thresholds < 2 or (aim is not None and not 0 <= aim <= 1):
         raise ValueError(f"needs at least 2 thresholds and an aim from 0 to 1, got {thresholds} and {aim}")
@@ -103,8 +111,6 @@ def choose(
     m, n = (sum(map(len, batches)) for batches in sets)
     if m < 1 or n < 2:
         raise ValueError(f"needs samples of D_f and at least 2 of D_r, got {m} and {n}")
-    if adapted:
-        check_uses_model(forward, sets[0][0].inputs)
     low = max(1.0, lam)
     high = max(low, dial.largest * (1 + 1e-6))
     before = _answers(dial.at(high), sets, forward)

@@ -94,29 +94,30 @@ def _joint(group: list[Batch]) -> Batch:
 
 def rows(few: list[Batch], rest: list[Batch], adapted: bool = False) -> tuple[Tensor, Tensor]:
     """The samples of both as vectors ``[m, P]`` and ``[n, P]``, without labels; what is padded to several
-    lengths, to the longest; 0 for what is not finite."""
+    lengths, to the longest; bytes (pictures) as real numbers, 0 for what is not finite."""
     columns = []
     for parts in zip(*(_leaves(batch, adapted) for batch in (*few, *rest)), strict=True):
         longest = max(t.shape[1] for t in parts)
         columns.append(torch.cat([F.pad(t, (0, longest - t.shape[1])) for t in parts]))
-    every = torch.cat(columns, 1)
+    every = torch.cat([t.float() if t.dtype == torch.uint8 else t for t in columns], 1)
     every = torch.nan_to_num(every, 0, 0, 0) if every.is_floating_point() else every
     m = sum(map(len, few))
     return every[:m], every[m:]
 
 
 def _leaves(batch: Batch, adapted: bool) -> list[Tensor]:
+    """All tensors as ``[N, P]``, without labels; complex numbers as two real ones."""
     inputs = apart(batch.inputs)[0] if adapted else batch.inputs
     if isinstance(inputs, Mapping):  # whatever order the entries have
         inputs = [inputs[k] for k in sorted(inputs, key=str)]
-    return [
-        t.reshape(len(t), math.prod(t.shape[1:])) for t in tree_flatten(inputs)[0] if isinstance(t, Tensor)
-    ]
+    leaves = [t for t in tree_flatten(inputs)[0] if isinstance(t, Tensor)]
+    leaves = [torch.view_as_real(t.resolve_conj()) if t.is_complex() else t for t in leaves]
+    return [t.reshape(len(t), math.prod(t.shape[1:])) for t in leaves]
 
 
 def _digests(batch: Batch, adapted: bool) -> list[bytes]:
     """For each sample what tells it from others: a hash of each of its tensors, without zeros at the end."""
-    leaves = [t.contiguous().view(torch.uint8).cpu().numpy() for t in _leaves(batch, adapted)]
+    leaves = [t.cpu().contiguous().view(torch.uint8).numpy() for t in _leaves(batch, adapted)]
     return [
         b"".join(hashlib.blake2b(row.tobytes().rstrip(b"\0"), digest_size=16).digest() for row in sample)
         for sample in zip(*leaves, strict=True)

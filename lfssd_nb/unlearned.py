@@ -31,13 +31,19 @@ class Unlearned:
         return float(self.report["selected"].sum() / self.report["size"].sum())
 
     @property
+    def falls_short(self) -> bool:
+        """Whether alpha was chosen and more than half of the answers on D_f that the aim would have changed
+        are still those of the original, see `agreement`."""
+        return self.choice is not None and self.choice.left - self.choice.aim > 0.5
+
+    @property
     def largest_ratio(self) -> float:
         """The largest I(D_f) / I(D) of a weight: no alpha from here on selects anything."""
         return largest_ratio(self.forget, self.full)
 
 
 def warn_if_unchanged(method: str, model: nn.Module, done: Unlearned, stacklevel: int) -> None:
-    """Warns where no weight differs from the model's, with the reason and what to change."""
+    """Warns where no weight differs from the model's, or the chosen alpha falls short, with a remedy."""
     if not done.selected_share:
         ratio = done.largest_ratio
         if done.choice is None:
@@ -57,5 +63,12 @@ def warn_if_unchanged(method: str, model: nn.Module, done: Unlearned, stacklevel
             f"{method} changed nothing: {done.selected_share:.2%} of the weights are selected at alpha="
             f"{done.alpha:g}, but lam={done.lam:g} times I(D) is at least I(D_f) in each, or they are 0; the "
             f"largest ratio I(D_f) / I(D) is {done.largest_ratio:.3g}, so take a smaller lam",
+            stacklevel=stacklevel + 1,
+        )
+    elif done.falls_short:
+        warnings.warn(
+            f"{method} forgot little: at the best threshold, alpha={done.alpha:g}, {done.choice.left:.0%} of "
+            f"the answers on D_f are still the original's, and the aim is {done.choice.aim:.0%}, see "
+            "choice.curve" + (f". A smaller lam than {done.lam:g} dampens harder" if done.lam else ""),
             stacklevel=stacklevel + 1,
         )

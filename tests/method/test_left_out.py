@@ -158,6 +158,16 @@ def texts():
     return [torch.randint(1, 40, (n,), generator=draw) for n in lengths]
 
 
+def test_samples_as_vectors_of_bytes_and_of_complex_numbers(x):
+    two = torch.complex(x, -x)
+    few, _ = samples.rows([samples.Batch(two[:4])], [samples.Batch(two[4:9])])
+    assert few.shape == (4, 128) and torch.equal(few[:, ::2], x[:4].flatten(1))
+    drawn = samples.draw(two[:20], two, 20, 120, two.real)
+    assert [sum(map(len, part)) for part in drawn] == [20, 100]
+    bytes_, whole = (samples.rows([samples.Batch(t)], [samples.Batch(t)])[0] for t in (x.byte(), x.long()))
+    assert bytes_.is_floating_point() and not whole.is_floating_point()
+
+
 def test_what_is_padded_to_the_longest_of_its_batch_is_recognised():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -282,6 +292,28 @@ def test_a_choice_that_is_the_original_says_that_nothing_changed(tiny, chosen, x
         UserWarning, match="changed nothing: .* no smaller alpha agrees better, see choice.curve"
     ):
         unlearn.lfssd(tiny, x[three], x)
+
+
+def test_a_threshold_that_leaves_d_f_as_it_was_is_not_passed_over_in_silence(
+    tiny, chosen, x, three, monkeypatch
+):
+    def given(left, aim):
+        curve = chosen.choice.curve.assign(left=left)
+        monkeypatch.setattr(
+            agreement, "chosen", lambda *_, **__: agreement.Agreement(chosen.alpha, aim, curve, 9)
+        )
+        return unlearn.lfssd(tiny, x[three], x)
+
+    with pytest.warns(
+        UserWarning, match=r"forgot little: .* 90% of .* aim is 0%.* A smaller lam than 1"
+    ) as w:
+        assert given(0.9, 0.0).falls_short
+    assert w[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for left, aim in ((0.4, 0.0), (1.0, 0.9), (1.0, 1.0)):
+            assert not given(left, aim).falls_short
+        assert not unlearn.lfssd(tiny, x[three], x, alpha=chosen.alpha).falls_short
 
 
 class Once:
