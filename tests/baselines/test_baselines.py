@@ -593,10 +593,15 @@ SETTINGS = [{}, {"alpha": 3.0}, {"alpha": 3.0, "lam": 0.5}, {"alpha": 4.0, "redu
 
 @pytest.mark.parametrize("how", SETTINGS)
 def test_ssd_and_lfssd_are_those_of_the_package(learnt, task, how):
+    """An alpha that is left out is the constant in the registry."""
     options = {"batch_size": 64} | how if "reduction" in how else how
+    sizes = len(task.full_x), len(task.forget_x)
+    by_ssd, by_lfssd = (
+        {"alpha": unlearn.default_alpha(name, learnt, *sizes)} | options for name in ("ssd", "lfssd")
+    )
     with_labels = (task.forget_x, task.forget_y), (task.full_x, task.full_y)
-    ssd = unlearn.ssd(learnt, *with_labels, **options).model
-    lfssd = unlearn.lfssd(learnt, task.forget_x, task.full_x, **options).model
+    ssd = unlearn.ssd(learnt, *with_labels, **by_ssd).model
+    lfssd = unlearn.lfssd(learnt, task.forget_x, task.full_x, **by_lfssd).model
     assert same(METHODS["ssd"](learnt, task, **how), ssd) and not same(ssd, learnt)
     assert same(METHODS["lfssd"](learnt, task, **how), lfssd) and not same(lfssd, learnt)
 
