@@ -29,6 +29,8 @@ import pandas as pd
 from tqdm import tqdm
 from typed_numbers import differing
 
+from lfssd_nb.lab.read_records import RECORDS
+
 from notebooks import BOOKS, ROOT, execute, in_a_line, pages, side_by_side
 
 OUT = ROOT / "build" / "recheck"
@@ -71,8 +73,8 @@ def package() -> str:
 def records(code: str) -> str:
     """A hash of the committed records that a page's code names."""
     sha = hashlib.sha256()
-    for path in sorted((BOOKS / "records").rglob("*.csv*")):
-        if any(part in code for part in path.relative_to(BOOKS / "records").parts):
+    for path in sorted(RECORDS.rglob("*.csv*")):
+        if any(part in code for part in path.relative_to(RECORDS).parts):
             sha.update(path.read_bytes())
     return sha.hexdigest()
 
