@@ -30,8 +30,7 @@ from tqdm import tqdm
 from typed_numbers import differing
 
 from lfssd_nb.lab.read_records import RECORDS
-
-from notebooks import BOOKS, ROOT, execute, in_a_line, pages, side_by_side
+from notebooks import BOOKS, ROOT, code_of, execute, in_a_line, pages, side_by_side
 
 OUT = ROOT / "build" / "recheck"
 TABLE = BOOKS / "records" / "recheck.csv"
@@ -95,7 +94,7 @@ class Execution:
 
     @cached_property  # the table asks for it many times, and it reads the records
     def key(self) -> str:
-        code = "\n\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "code")
+        code = "\n\n".join(cell.source for cell in code_of(self.notebook))
         parts = [code, records(code), self.env, self.package, self.setting]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -15,8 +15,8 @@ RECORDS = Path(str(resources.files(__package__) / "committed"))
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """A CSV of records (``.csv``, ``.csv.gz``), as of `RECORDS`; ``target`` stays text, a ``variant`` without a name
-    is an empty one, ``settings`` becomes dicts.
+    """A CSV of records (``.csv``, ``.csv.gz``), as in `RECORDS`; ``target`` stays text, a ``variant`` without
+    a name is an empty one, ``settings`` becomes dicts.
 
     Raises ``FileNotFoundError`` saying how to make it.
     """
