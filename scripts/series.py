@@ -87,14 +87,17 @@ def page_links(text: str, number: str, seen: set[str]) -> str:
 
     def link(found: re.Match) -> str:
         page = found[0].lower()
-        if page not in series() or page == number or page in seen:
-            return found[0]
-        seen.add(page)
-        return f"[{found[0]}]({series()[page]}.ipynb)"
+        there = page in series() and page != number
+        return f"[{found[0]}]({series()[page]}.ipynb)" if there else found[0]
+
+    def once(found: re.Match) -> str:
+        again = found[0].lower() in seen
+        seen.add(found[0].lower())
+        return found[0] if again else link(found)
 
     def mentions(part: str) -> str:
         part = LIST.sub(lambda line: outside(SILENT, line[0], lambda s: re.sub(NUMBER, link, s)), part)
-        return outside(SILENT, part, lambda s: MENTION.sub(lambda m: re.sub(NUMBER, link, m[0]), s))
+        return outside(SILENT, part, lambda s: MENTION.sub(lambda m: re.sub(NUMBER, once, m[0]), s))
 
     done = []
     for part in re.split(r"(^#[^\n]*)", text, flags=re.M):
