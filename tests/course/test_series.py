@@ -128,8 +128,8 @@ LINKED = "notebook [03](03_dampening_rule.ipynb)"
         ("see notebook 03, notebook 03", f"see {LINKED}, notebook 03"),
         (f"{LINKED} `notebook 03` $03$", f"{LINKED} `notebook 03` $03$"),
         ("notebook 03\n## notebook 03\nnotebook 03", f"{LINKED}\n## notebook 03\n{LINKED}"),
-        ("notebook 05, 12 pages, page A1, notebook 77",
-         "notebook 05, 12 pages, page [A1](a1_bug_museum.ipynb), notebook 77"),
+        ("all 12, notebook 05, page A1, notebook 77",
+         "all 12, notebook 05, page [A1](a1_bug_museum.ipynb), notebook 77"),
         ("notebook 03. **Next:** 03 or 04", f"{LINKED}. **Next:** 03 or 04"),  # not a line of its own
         ("notebook 03\n\n**Next:** 03",
          f"{LINKED}\n\n**Next:** [03](03_dampening_rule.ipynb)"),
