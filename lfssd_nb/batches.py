@@ -100,28 +100,16 @@ def _rows(inputs) -> int:
 def read(batch, columns: int, like: Tensor, adapted: bool) -> Batch:
     """One batch of a loader. ``columns``: 1 for inputs, 2 for inputs and labels. ``like``: a parameter
     (device and floating type of arrays). ``adapted``: a forward function takes the batch as it comes."""
-    targets = None
-    inputs = batch
-    if isinstance(batch, Mapping):
-        name = next((k for k in LABELS if k in batch), None)
-        targets = None if name is None else batch[name]
-        if not adapted:
-            inputs = {k: v for k, v in batch.items() if k != name}
-    elif hasattr(batch, "_fields"):
-        name = next((k for k in LABELS if k in batch._fields), None)
-        targets = None if name is None else getattr(batch, name)
-        if not adapted:
-            inputs = tuple(v for k, v in zip(batch._fields, batch, strict=True) if k != name)
-    elif isinstance(batch, list | tuple):
-        if len(batch) > 2 and not adapted:
-            raise ValueError(
-                f"a batch of {len(batch)} entries: which are inputs and which are labels is not clear. Yield "
-                "(inputs, labels), where inputs may be a dictionary, or give forward=lambda model, batch: ..."
-            )
-        if not len(batch):
-            raise ValueError("a batch is empty; yield inputs, or (inputs, labels)")
-        targets = batch[-1] if len(batch) > 1 else None
-        inputs = batch if adapted else batch[0]
+    listed = isinstance(batch, list | tuple) and not hasattr(batch, "_fields")
+    if listed and len(batch) > 2 and not adapted:
+        raise ValueError(
+            f"a batch of {len(batch)} entries: which are inputs and which are labels is not clear. Yield "
+            "(inputs, labels), where inputs may be a dictionary, or give forward=lambda model, batch: ..."
+        )
+    if listed and not len(batch):
+        raise ValueError("a batch is empty; yield inputs, or (inputs, labels)")
+    inputs, targets = apart(batch)
+    inputs = batch if adapted else inputs
     if isinstance(inputs, tuple) and len(inputs) == 1:
         inputs = inputs[0]
 
@@ -143,6 +131,21 @@ def read(batch, columns: int, like: Tensor, adapted: bool) -> Batch:
     if columns > 1 and len(found.targets[0]) != n:
         raise ValueError(f"a batch has {n} inputs and {len(found.targets[0])} labels; each needs one")
     return found
+
+
+def apart(batch) -> tuple[Any, Any]:
+    """Inputs and labels of a batch, None where it has no labels: in a dictionary or named tuple they have one
+    of the names `LABELS`, in a list or tuple of several entries they come last."""
+    if isinstance(batch, Mapping):
+        name = next((k for k in LABELS if k in batch), None)
+        return {k: v for k, v in batch.items() if k != name}, None if name is None else batch[name]
+    if hasattr(batch, "_fields"):
+        name = next((k for k in LABELS if k in batch._fields), None)
+        inputs = tuple(v for k, v in zip(batch._fields, batch, strict=True) if k != name)
+        return inputs, None if name is None else getattr(batch, name)
+    if isinstance(batch, list | tuple) and len(batch) > 1:
+        return batch[0] if len(batch) == 2 else batch[:-1], batch[-1]
+    return batch[0] if isinstance(batch, list | tuple) else batch, None
 
 
 def _plain(inputs):

@@ -52,7 +52,7 @@ def parser() -> Parser:
     p.add_argument(
         "--alpha", type=number_or(agreement.NAME),
         help="selection: weights with I_f > alpha * I_D, or 'agreement', which chooses it for this network "
-        "(default, per sample: "
+        "and request (default, per sample, as in all comparisons, a constant: "
         + "; ".join(f"{name}: {net} * N / N_f, {vit} on a vit" for name, (net, vit) in SCALES)
         + ")",
     )  # fmt: skip

@@ -40,6 +40,17 @@ def factor(forget: Tensor, full: Tensor, alpha: float, lam: float) -> Tensor:
     return torch.where(selected(forget, full, alpha), ratio, 1.0)
 
 
+def largest_ratio(forget: Importance, full: Importance) -> float:
+    r"""The largest :math:`I(D_f) / I(D)` of a weight with :math:`I(D) > 0`: from it on no alpha selects."""
+
+    def largest(name: str) -> float:
+        f = forget.of(name)
+        d = full.of(name).to(f.device)
+        return float((f / d.where(d > 0, math.inf)).max())
+
+    return max(largest(name) for name in full.sums)
+
+
 Rule = Callable[[Tensor, Tensor, float, float], Tensor]
 
 

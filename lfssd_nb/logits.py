@@ -8,6 +8,31 @@ from torch import Tensor, nn
 Forward = Callable[[nn.Module, Any], Any]
 
 
+class _Nobody:
+    """In the place of a model: raises whatever is asked of it."""
+
+    class Asked(Exception):
+        pass
+
+    def __getattr__(self, name):
+        raise self.Asked
+
+    def __call__(self, *args, **kwargs):
+        raise self.Asked
+
+
+def check_uses_model(forward: Forward, inputs: Any) -> None:
+    """Raises ``ValueError`` for a forward function that calls another model than the one it is given."""
+    try:
+        forward(_Nobody(), inputs)
+    except Exception:
+        return
+    raise ValueError(
+        "forward does not use the model that it is given, so a dampened copy would never be asked: write "
+        "forward=lambda model, batch: model(...)"
+    )
+
+
 class Logits(nn.Module):
     """``model`` as a function from a batch's inputs to logits ``[N, ...]``."""
 

@@ -31,6 +31,19 @@ def full_precision() -> Iterator[None]:
 
 
 @contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Eval mode and full precision, whatever the caller is in the middle of: autocast does not reach
+    inside."""
+    kinds = {p.device.type for p in model.parameters()} | {"cpu"}
+    with ExitStack() as stack:
+        for kind in kinds - {"meta"}:
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        stack.enter_context(evaluating(model))
+        stack.enter_context(full_precision())
+        yield
+
+
+@contextmanager
 def differentiating(model: nn.Module) -> Iterator[None]:
     """Gradients in eval mode and full precision, whatever the caller is in the middle of: ``no_grad``,
     inference mode and autocast do not reach inside. cuDNN's recurrent layers have no backward pass in eval
@@ -38,17 +51,10 @@ def differentiating(model: nn.Module) -> Iterator[None]:
     ordinary way: its fast path knows no gradients."""
     cudnn, fast = torch.backends.cudnn.enabled, torch.backends.mha.get_fastpath_enabled()
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
-    kinds = {p.device.type for p in model.parameters()} | {"cpu"}
     torch.backends.cudnn.enabled = cudnn and not recurrent
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with ExitStack() as stack:
-            stack.enter_context(torch.inference_mode(False))
-            for kind in kinds - {"meta"}:
-                stack.enter_context(torch.autocast(kind, enabled=False))
-            stack.enter_context(evaluating(model))
-            stack.enter_context(full_precision())
-            stack.enter_context(torch.enable_grad())
+        with torch.inference_mode(False), undisturbed(model), torch.enable_grad():
             yield
     finally:
         torch.backends.cudnn.enabled = cudnn

@@ -3,7 +3,7 @@ r"""One model, two knobs: the dampened network at any (alpha, lambda), from impo
 Neither importance depends on :math:`\alpha` or :math:`\lambda`. A `Dial` copies the model once, lays its
 trainable weights :math:`\theta`, :math:`I(D_f)` and :math:`I(D)` out as three flat vectors, and re-dampens
 with a few elementwise operations. The rule is that of `dampening`, by the same two functions, so that the
-weights agree with those of `dampen` bit for bit.
+weights agree with those of `dampen` bit for bit. `Anew` does the same slowly, and asks less of the model.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from .dampening import check_importances, check_settings, factor, selected
+from .dampening import check_importances, check_settings, dampen, factor, largest_ratio, selected
 from .importance_sums import Importance
 from .parameters import call_with, copy_of
 from .precision import wide
@@ -74,6 +74,20 @@ class Dial:
             self._chosen = {key: selected(self.forget, self.full, self._each(alpha)).nonzero()[:, 0]}
         return self._chosen[key]
 
+    def count(self, alpha: float) -> int:
+        """How many weights are selected."""
+        return len(self.chosen(alpha))
+
+    @property
+    def like(self) -> Tensor:
+        """Of the type and on the device of the parameters."""
+        return self.theta
+
+    @property
+    def largest(self) -> float:
+        """The largest ratio I(D_f) / I(D), see `dampening.largest_ratio`."""
+        return float((self.forget / self.full)[self.full > 0].max())
+
     def _each(self, alpha: Alpha) -> float | Tensor:
         if not isinstance(alpha, dict):
             return alpha
@@ -117,6 +131,33 @@ class Dial:
 
         many = vmap(one, (0, None))
         return torch.cat([many(stacked, part) for part in x.split(batch_size)], 1)
+
+
+class Anew:
+    """A `Dial` that lays out nothing and calls `dampen` for every setting, to the same bits: slower, for
+    parameters of several types and on several devices, and importances wherever they are (``offload``).
+
+    Every call of ``at`` makes another model, in the modes of the one given: drop one before the next.
+    """
+
+    def __init__(self, model: nn.Module, forget: Importance, full: Importance):
+        check_importances(model, forget, full, list(forget.sums))
+        self.given, self.forget, self.full = model, forget, full
+
+    @property
+    def like(self) -> Tensor:
+        return dict(self.given.named_parameters())[next(iter(self.forget.sums))]
+
+    @property
+    def largest(self) -> float:
+        return largest_ratio(self.forget, self.full)
+
+    def count(self, alpha: float) -> int:
+        pairs = ((self.forget.of(name), self.full.of(name)) for name in self.forget.sums)
+        return sum(int(selected(f, d.to(f.device), alpha).sum()) for f, d in pairs)
+
+    def at(self, alpha: float, lam: float = 1.0) -> nn.Module:
+        return dampen(self.given, self.forget, self.full, alpha, lam, list(self.forget.sums))[0]
 
 
 def _flat(tensors: list[Tensor]) -> Tensor:

@@ -1,28 +1,23 @@
 r"""LFSSD and SSD as one-liners: importance of D_f and of D, then dampening.
 
->>> forgotten = lfssd(model, x[forget], x)                      # no labels
->>> forgotten = ssd(model, (x[forget], y[forget]), (x, y))      # labels
->>> forgotten = lfssd(model, x[forget], stored)                 # I(D) computed earlier, D discarded
->>> forgotten = lfssd(model, x[forget], x, alpha="agreement")   # chosen for this model, see `agreement`
->>> forgotten.model, forgotten.report, forgotten.selected_share
+>>> forgotten = lfssd(model, x[forget], x)                  # no labels; alpha by `agreement`
+>>> forgotten = ssd(model, (x[forget], y[forget]), (x, y))  # labels
+>>> forgotten = lfssd(model, x[forget], x, alpha=4)
+>>> forgotten = lfssd(model, x[forget], stored)             # I(D) computed earlier, D discarded: a constant
+>>> forgotten.model, forgotten.report, forgotten.selected_share, forgotten.choice
 """
 
-import math
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 
-import pandas as pd
-import torch
 from torch import nn
 
 from . import agreement
-from .agreement import Agreement
 from .batches import is_whole
 from .dampening import check_settings, dampen
 from .importance import Data, check_options, fisher, sensitivity
 from .importance_sums import Importance
 from .parameters import Filter
+from .unlearned import Unlearned, warn_if_unchanged
 
 # alpha' = alpha N_f / N of per-sample importance, tuned on the digits: (without, with attention layers).
 # The published SSD settings also fall from ResNet18 to ViT, from 10 to 5 for a class.
@@ -34,45 +29,23 @@ _SHARED = {
 }  # fmt: skip
 OPTIONS = {"lfssd": _SHARED | {"squared"}, "ssd": _SHARED}
 NO_SCALE = (
-    "batch-mean importance has no scale-free alpha: give alpha (published: 3.5 to 50), or alpha='agreement'"
+    "batch-mean importance has no scale-free alpha: give alpha (published: 3.5 to 50), or alpha='agreement' "
+    "and samples of D_f and of D"
 )
-LEFT_OUT = None  # what an alpha that is left out means where samples are given: "agreement" would choose it
 Alpha = float | str | None
 
 
-@dataclass(frozen=True)
-class Unlearned:
-    """The new model, the per-layer report of `dampen`, both importances, the settings used, and ``choice``,
-    how alpha was chosen if that was by agreement."""
-
-    model: nn.Module
-    report: pd.DataFrame
-    forget: Importance
-    full: Importance
-    alpha: float
-    lam: float
-    choice: Agreement | None = None
-
-    @property
-    def selected_share(self) -> float:
-        """Selected weights as a share of all that could be (trainable, and named by ``parameters``), 0..1."""
-        return float(self.report["selected"].sum() / self.report["size"].sum())
-
-    @property
-    def largest_ratio(self) -> float:
-        """The largest I(D_f) / I(D) of a weight: no alpha from here on selects anything."""
-
-        def largest(name: str) -> float:
-            f = self.forget.of(name)
-            d = self.full.of(name).to(f.device)
-            return float((f / d.where(d > 0, math.inf)).max())
-
-        return max(largest(name) for name in self.full.sums)
-
-
 def default_alpha(method: str, model: nn.Module, n_full: int, n_forget: int) -> float:
-    r""":math:`\alpha = \alpha' N / N_f` with :math:`\alpha' = 0.4` for LFSSD and 0.65 for SSD, or 0.23
-    and 0.35 for a model with attention layers (a ViT)."""
+    r"""The constant :math:`\alpha = \alpha' N / N_f` for per-sample importance: :math:`\alpha' = 0.4` for
+    LFSSD and 0.65 for SSD, or 0.23 and 0.35 for a model with attention layers (a ViT).
+
+    **Where an alpha that is left out is this constant**: in `lfssd` and `ssd` where an `Importance` is given,
+    which leaves no samples to choose by; and wherever requests share the importance of D or are compared:
+    the entries ``lfssd`` and ``ssd`` of the registry (`baselines`), `lab.forget`, `lab.compare`, `lab.Case`
+    and with them the command line and all records. Everywhere else alpha is chosen by `agreement`.
+
+    It was tuned on the digits. On other data and networks it may forget nothing, or too much.
+    """
     attention = any(isinstance(layer, nn.MultiheadAttention) for layer in model.modules())
     return DEFAULT_SCALE[method][attention] * n_full / n_forget
 
@@ -102,19 +75,23 @@ def lfssd(
     forget, full: inputs of D_f and of *all* of D, D_f included (tensor, or loader of batches), or
     their `Importance`. options: those of `sensitivity` (``reduction``, ``batch_size``, ...); none, where both
     importances are given and nothing is left to compute.
-    alpha: by default that of `default_alpha`, the scale-free setting for per-sample importance.
-    Batch-mean importance has no scale of its own, and alpha must be given. ``"agreement"`` chooses it for
-    this model and D_f (`agreement`): some 25 forward passes of at most 1,000 samples each of D_f and D, which
-    must then be given as samples. The result's ``choice`` says how.
+    alpha: left out, it is chosen for this model and D_f by `agreement`, for per-sample importance and batch
+    means alike. That needs D_f and D as samples, which are read once more, and some 25 forward passes of at
+    most 1,000 samples of each (`samples.draw`); the result's ``choice`` says how it was chosen, and
+    ``choice.samples`` how many went forward. ``"agreement"`` says the same aloud. The seed of the draw is
+    fixed: the same samples in the same order give the same bits. Where an `Importance` is given, alpha is the
+    constant of `default_alpha`; batch means have none, and alpha must be given.
     parameters: names, patterns (``"layer4.*"``, ``"*lora_*"``) or a predicate, see `parameters.chosen`:
     only these get importances and are dampened. A ready `Importance` must be of the same ones.
 
     **Memory** beyond the model: a float32 copy of the chosen parameters for each of the two importances,
     which the result keeps, and the new model; three copies in all, and one on the model's device with
-    ``offload="cpu"``. `sensitivity` and `dampen` say what else there is.
+    ``offload="cpu"``. `sensitivity` and `dampen` say what else there is. Choosing alpha makes one new model
+    after another, no two at a time, and holds the samples drawn.
 
-    Returns a new model; warns when no weight changed; raises what `sensitivity` and `dampen` raise, and
-    ``ValueError`` for an unknown option and for a D_f that is all of D.
+    Returns a new model. Warns when no weight changed, and when the chosen alpha leaves more than half of what
+    it aimed at. Raises what `sensitivity` and `dampen` raise, and ``ValueError`` for an unknown option, for a
+    D_f that is all of D, and where agreement cannot choose (`agreement.chosen`): then give alpha.
     """
     for given in (forget, full):
         if isinstance(given, tuple):
@@ -167,13 +144,10 @@ def _unlearn(
     method: str, model, forget, full, alpha, lam, estimate: Callable, parameters, options: dict
 ) -> Unlearned:
     samples = not isinstance(forget, Importance) and not isinstance(full, Importance)
-    alpha = LEFT_OUT if alpha is None and samples else alpha
+    alpha = agreement.NAME if alpha is None and samples else alpha
     check(method, alpha, lam, **options)  # before the importances are paid for
-    if alpha == agreement.NAME and not samples:
-        raise ValueError(
-            "alpha='agreement' needs samples of D_f and of D, and got an importance: pass inputs, or the "
-            "alpha that agreement.choose finds with samples of D_r"
-        )
+    if alpha == agreement.NAME:
+        agreement.check_readable(forget, full)
     if options and isinstance(forget, Importance) and isinstance(full, Importance):
         raise ValueError(
             f"both importances are ready, so {', '.join(sorted(options))} can have no effect: leave it out, "
@@ -199,26 +173,5 @@ def _unlearn(
         choice = agreement.chosen(model, i_f, i_d, x_f, x, lam, **how)
         alpha = choice.alpha
     done = Unlearned(*dampen(model, i_f, i_d, alpha, lam, parameters), i_f, i_d, alpha, lam, choice)
-    if not done.selected_share:
-        warnings.warn(
-            f"{method} changed nothing: no weight has I(D_f) > alpha I(D) at alpha={alpha:g}; "
-            f"the largest ratio is {done.largest_ratio:.3g}, "
-            + (
-                "and no smaller alpha agrees better, see choice.curve"
-                if choice
-                else "so take a smaller alpha"
-            ),
-            stacklevel=3,
-        )
-    elif _same_weights(model, done.model):
-        warnings.warn(
-            f"{method} changed nothing: {done.selected_share:.2%} of the weights are selected at alpha="
-            f"{alpha:g}, but lam={lam:g} times I(D) is at least I(D_f) in each, or they are 0; the largest "
-            f"ratio I(D_f) / I(D) is {done.largest_ratio:.3g}, so take a smaller lam",
-            stacklevel=3,
-        )
+    warn_if_unchanged(method, model, done, stacklevel=3)
     return done
-
-
-def _same_weights(one: nn.Module, other: nn.Module) -> bool:
-    return all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True))

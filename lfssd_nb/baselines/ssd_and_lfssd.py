@@ -16,8 +16,8 @@ def _dampened(
     full: tuple[Tensor, ...], alpha, scale, lam: float, reduction: str, batch_size, forget_batch_size,
     order: str,
 ) -> nn.Module:  # fmt: skip
-    """``scale`` is the scale-free alpha' = alpha N_f / N, alpha may be ``"agreement"``; batch means take 64
-    at a time, as published."""
+    """``scale`` is the scale-free alpha' = alpha N_f / N; alpha may be ``"agreement"``, and left out is the
+    constant of `unlearn.default_alpha`. Batch means take 64 at a time, as published."""
     if order not in ("classes", "reference"):
         raise ValueError(f"unknown order {order!r} of D; choose 'classes' or 'reference'")
     alpha = unlearn.alpha_of(alpha, scale, len(full[0]), len(forget[0]))
@@ -52,7 +52,7 @@ def ssd(
     forget_batch_size: int | None = None,
     order: str = "classes",
 ) -> nn.Module:
-    """`unlearn.ssd`: dampen by the ratio of diagonal empirical Fishers."""
+    """`unlearn.ssd`: dampen by the ratio of diagonal empirical Fishers. Settings as in `lfssd`."""
     forget, full = (task.forget_x, task.forget_y), (task.full_x, task.full_y)
     how = alpha, scale, lam, reduction, batch_size, forget_batch_size, order
     return _dampened(unlearn.ssd, fisher, model, task, forget, full, *how)
@@ -71,7 +71,8 @@ def lfssd(
     forget_batch_size: int | None = None,
     order: str = "classes",
 ) -> nn.Module:
-    """`unlearn.lfssd`: dampen by the ratio of sensitivities; no labels, no loss. ``forget_batch_size``: of
+    """`unlearn.lfssd`: dampen by the ratio of sensitivities; no labels, no loss. ``alpha``: left out, the
+    constant of `unlearn.default_alpha`; ``"agreement"`` chooses it. ``forget_batch_size``: of
     D_f alone, where it is another than D's. ``order``, which batch means depend on: ``"classes"``, or
     ``"reference"``, that of the published code, with D_f at the end of D (`orders.reference_order`). What is
     published: `paper.published.published_settings`."""

@@ -52,7 +52,8 @@ def forget(
     method: str, model: nn.Module, data: Dataset, scenario: Scenario, distributed: bool = False, **options
 ) -> Unlearned:
     """Runs LFSSD or SSD (by name) on a scenario. Options: those of `unlearn.lfssd`, and ``scale``, the
-    scale-free alpha' in place of alpha.
+    scale-free alpha' in place of alpha. An alpha that is left out is the constant of `unlearn.default_alpha`,
+    as in every comparison; ``alpha="agreement"`` chooses it for this model and scenario.
 
     distributed: all ranks of a `multiprocess.process_group` call this, and share the work of the importances.
     """
@@ -60,6 +61,8 @@ def forget(
     options = _unscaled(options, scenario)
     unlearn.check(method, **options)
     x, y = data.train_x, data.train_y
+    if options.get("alpha") is None:
+        options = options | {"alpha": unlearn.default_alpha(method, model, len(x), len(scenario.forget))}
     if distributed:
         rule = {name: options.pop(name) for name in ("alpha", "lam") if name in options}
         columns = [x] if method == "lfssd" else [x, y]
@@ -103,7 +106,7 @@ def compare(
     architecture: an `Architecture` or a function of your own, also as ``build=``, see `training.trained`.
     methods: options by method name, for instance ``{"lfssd": {"alpha": 4}, "scrub": {}}``, names alone, or
     ``"all"`` for all that are registered and fit (default: LFSSD and SSD); options of LFSSD and SSD are those
-    of `unlearn.lfssd`, of others those of `baselines`. Of ``"all"``, what refuses is left out; one warning at
+    of `forget`, of others those of `baselines`. Of ``"all"``, what refuses is left out; one warning at
     the end names them.
     metrics: of your own, by name: ``metric(model, data, scenario)`` gives a number.
     distributed: all ranks of a `multiprocess.process_group` call this: rank 0 trains while the others

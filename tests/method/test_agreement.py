@@ -200,15 +200,6 @@ def test_a_loader_dictionaries_and_the_registry_choose_as_the_tensor_does(net, x
     assert all(map(torch.allclose, by_name.parameters(), by_hand.parameters()))
 
 
-def test_what_an_alpha_that_is_left_out_means_is_one_line(net, pair, x, three, monkeypatch):
-    by_name = unlearn.lfssd(net, x[three], x, alpha="agreement")
-    usual = unlearn.lfssd(net, x[three], x)
-    assert usual.choice is None and usual.alpha == pytest.approx(0.4 * len(x) / len(three))
-    monkeypatch.setattr(unlearn, "LEFT_OUT", "agreement")
-    assert unlearn.lfssd(net, x[three], x).alpha == by_name.alpha
-    assert unlearn.lfssd(net, *pair).alpha == usual.alpha, "ready importances have no samples to choose with"
-
-
 def test_the_registry_knows_the_word_where_it_means_something():
     baselines.get("lfssd").check({"alpha": "agreement"})
     baselines.get("ssd").check({"alpha": "agreement"})
@@ -250,7 +241,7 @@ def test_one_logit_and_no_number():
             return x * self.w
 
     batch = samples.Batch(torch.tensor([[1.0], [-1.0], [float("nan")]]))
-    assert agreement._answers(Ratio(), [batch], None).tolist() == [1, 0, -1]
+    assert agreement._answers(Ratio(), [[batch], [batch]], None)[1].tolist() == [1, 0, -1]
 
 
 REFUSED = {
@@ -259,22 +250,19 @@ REFUSED = {
         lambda g: unlearn.lfssd(g["net"], *g["pair"], "agreement"), "needs samples of D_f and of D, and got"),
     "one importance": (
         lambda g: unlearn.lfssd(g["net"], g["f"], g["pair"][1], "agreement"), "needs samples of D_f"),
-    "an iterator": (
-        lambda g: unlearn.lfssd(g["net"], g["f"], iter(g["x"].split(60)), "agreement"),
-        "D had 240 samples .* and has 0 now: pass what can be read twice"),
+    "used up": (
+        lambda g: agreement.chosen(g["net"], *g["pair"], g["x"][g["three"]], iter(g["x"][:0].split(60))),
+        "D had 240 samples .* and has 0 now: pass what can be read twice .*, or give alpha"),
     "no D_f": (lambda g: agreement.choose(g["dial"], g["x"][:0], g["x"]), "got 0 and 240"),
     "no D_r": (lambda g: agreement.choose(g["dial"], g["f"], g["x"][:1]), "at least 2 of D_r, got 24 and 1"),
     "an aim": (lambda g: agreement.choose(g["dial"], g["f"], g["x"], aim=1.5), "aim from 0 to 1, got .* 1.5"),
     "one threshold": (lambda g: agreement.choose(g["dial"], g["f"], g["x"], thresholds=1), "2 thresholds"),
-    "lambda": (
-        lambda g: agreement.choose(g["dial"], g["f"], g["x"], lam=1e6),
-        "no threshold changes a weight at lam=1e.06: .* Take a smaller lam"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused(name, net, pair, x, three):
-    given = dict(net=net, pair=pair, x=x, f=x[three][:24], dial=Dial(net, *pair))
+    given = dict(net=net, pair=pair, x=x, three=three, f=x[three][:24], dial=Dial(net, *pair))
     ask, message = REFUSED[name]
     with pytest.raises(ValueError, match=message):
         ask(given)

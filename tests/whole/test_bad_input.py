@@ -354,8 +354,10 @@ def test_batch_importance_without_a_batch_size(model, digits):
 
 
 def test_batch_importance_without_alpha(model, digits):
+    how = dict(reduction="batch", batch_size=8)
+    i_d = sensitivity(model, digits.train_x[:20], **how)
     with refuses(ValueError, "batch-mean importance has no scale-free alpha: give alpha", model):
-        lfssd(model, digits.train_x[:8], digits.train_x[:20], reduction="batch", batch_size=8)
+        lfssd(model, digits.train_x[:8], i_d, **how)
 
 
 @pytest.mark.parametrize(("n", "got"), [(None, "none"), (4, "4"), (6, "6")])

@@ -13,9 +13,9 @@ import lfssd_nb
 
 ROOT = Path(lfssd_nb.__file__).parent
 METHOD = {
-    "unlearn", "dampening", "importance", "accumulation", "batch_mean", "per_sample", "layer_rules",
-    "without_rules", "explain", "importance_scores", "importance_sums", "batches", "labels", "logits",
-    "parameters", "precision", "redampen", "agreement", "samples",
+    "unlearn", "unlearned", "dampening", "importance", "accumulation", "batch_mean", "per_sample",
+    "layer_rules", "without_rules", "explain", "importance_scores", "importance_sums", "batches", "labels",
+    "logits", "parameters", "precision", "redampen", "agreement", "samples",
 }  # fmt: skip
 FLOORS = [  # each wing knows those to its left
     "system", "method", "data", "networks", "baselines", "audit", "figures", "sweeps", "explorer", "course",
