@@ -25,6 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import nbformat
+import series
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from PIL import Image, ImageChops
@@ -58,14 +59,16 @@ def execute(
     notebook: nbformat.NotebookNode,
     env: Mapping[str, str] | None = None,
     after_cell: Callable[[], None] = lambda: None,
+    folder: Path = BOOKS,
 ) -> Done:
-    """Runs all cells from a fresh kernel, whatever fails on the way; drops what differs from run to run."""
+    """Runs all cells in ``folder`` from a fresh kernel, whatever fails on the way; drops what differs from
+    run to run."""
     start = time.perf_counter()
-    with TemporaryDirectory() as folder:
-        log = Path(folder) / "statements"
+    with TemporaryDirectory() as place:
+        log = Path(place) / "statements"
         client = NotebookClient(
             notebook, timeout=None, startup_timeout=600, kernel_name="python3", allow_errors=True,
-            resources={"metadata": {"path": str(BOOKS)}}, on_cell_executed=lambda **_: after_cell(),
+            resources={"metadata": {"path": str(folder)}}, on_cell_executed=lambda **_: after_cell(),
             on_cell_start=lambda cell, **_: cell.cell_type == "code" and _begin_cell(log),
         )  # fmt: skip
         errors: list[tuple[int, str]] = []
@@ -141,12 +144,17 @@ def from_text(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
+def from_series(path: Path) -> nbformat.NotebookNode:
+    """The page of the series that a text file describes: with links, and a cell for Colab."""
+    return series.complete(from_text(path), path.stem)
+
+
 def pages(wanted: tuple[str, ...], written: bool = False) -> dict[str, nbformat.NotebookNode]:
     """Notebooks by name, longest first: the committed ones, or anew from their text."""
     folder, suffix = (BOOKS / "text", ".md") if written else (BOOKS, ".ipynb")
     paths = [p for p in sorted(folder.glob(f"*{suffix}")) if not wanted or p.name[:2] in wanted]
     paths.sort(key=lambda p: LONGEST_FIRST.index(p.name[:2]) if p.name[:2] in LONGEST_FIRST else 99)
-    return {p.stem: from_text(p) if written else nbformat.read(p, as_version=4) for p in paths}
+    return {p.stem: from_series(p) if written else nbformat.read(p, as_version=4) for p in paths}
 
 
 def cores() -> int:
@@ -219,21 +227,33 @@ def refresh(*wanted: str) -> int:
     return int(any(page.errors or not all(c["held"] for c in page.claims) for page in done))
 
 
+def code_of(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The code cells of a page's text: all but the one for Colab, which has no output."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.id != "colab"]
+
+
+def count(notebook: nbformat.NotebookNode) -> None:
+    """Counts the code cells, as if they had been executed one after the other."""
+    for nth, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), start=1):
+        cell.execution_count = nth
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = nth
+
+
 def retext(*wanted: str) -> int:
     """Puts the texts' prose and descriptions into the committed notebooks, whose code must be the texts'."""
     changed = []
     for name, new in pages(wanted, written=True).items():
         path = BOOKS / f"{name}.ipynb"
         old = nbformat.read(path, as_version=4)
-        before, after = ([c.source for c in book.cells if c.cell_type == "code"] for book in (old, new))
-        if before != after:
+        before, after = (code_of(book) for book in (old, new))
+        if [c.source for c in before] != [c.source for c in after]:
             changed.append(name)
             continue
-        executed = iter(cell for cell in old.cells if cell.cell_type == "code")
-        for cell in new.cells:
-            if cell.cell_type == "code":
-                done = next(executed)
-                cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        for cell, done in zip(after, before, strict=True):
+            cell.outputs = done.outputs
+        count(new)
         describe(new)
         new.metadata = old.metadata
         nbformat.write(new, path)

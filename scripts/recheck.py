@@ -29,7 +29,8 @@ import pandas as pd
 from tqdm import tqdm
 from typed_numbers import differing
 
-from notebooks import BOOKS, ROOT, execute, in_a_line, pages, side_by_side
+from lfssd_nb.lab.read_records import RECORDS
+from notebooks import BOOKS, ROOT, code_of, execute, in_a_line, pages, side_by_side
 
 OUT = ROOT / "build" / "recheck"
 TABLE = BOOKS / "records" / "recheck.csv"
@@ -71,8 +72,8 @@ def package() -> str:
 def records(code: str) -> str:
     """A hash of the committed records that a page's code names."""
     sha = hashlib.sha256()
-    for path in sorted((BOOKS / "records").rglob("*.csv*")):
-        if any(part in code for part in path.relative_to(BOOKS / "records").parts):
+    for path in sorted(RECORDS.rglob("*.csv*")):
+        if any(part in code for part in path.relative_to(RECORDS).parts):
             sha.update(path.read_bytes())
     return sha.hexdigest()
 
@@ -93,7 +94,7 @@ class Execution:
 
     @cached_property  # the table asks for it many times, and it reads the records
     def key(self) -> str:
-        code = "\n\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "code")
+        code = "\n\n".join(cell.source for cell in code_of(self.notebook))
         parts = [code, records(code), self.env, self.package, self.setting]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

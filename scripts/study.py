@@ -24,10 +24,10 @@ import study_choice
 from lfssd_nb.baselines import METHODS
 from lfssd_nb.lab import records, sweep_cases
 from lfssd_nb.lab.cases import Case, Run
+from lfssd_nb.lab.read_records import RECORDS
 from lfssd_nb.networks.architecture import Architecture
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORDS = ROOT / "notebooks" / "records"
 NETS = {"resnet18": Architecture("resnet18", 16), "vit": Architecture("vit")}
 SEEDS = {"resnet18": range(5), "vit": range(3)}  # of all methods; CORE has five seeds on both
 CORE = ("nothing", "retrain", "lfssd", "ssd")

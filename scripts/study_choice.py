@@ -3,7 +3,7 @@
 A stage of `study.py` (``scripts/study.py rules``), or alone:
 
     python scripts/study_choice.py [PART ...]    computes what build/study lacks (default: all of `PARTS`)
-    python scripts/study_choice.py collect       writes notebooks/records/choice.csv of what is finished
+    python scripts/study_choice.py collect       writes lfssd_nb/lab/committed/choice.csv of what is finished
 
 CIFAR-10 needs its file in the data root (``LFSSD_DATA``); the one that was used is re-encoded as JPEG.
 """
@@ -24,6 +24,7 @@ from lfssd_nb.data.downloads import data_root
 from lfssd_nb.importance import sensitivity
 from lfssd_nb.lab import cases, record_files, records, sweep_cases, tuning
 from lfssd_nb.lab.cases import Case
+from lfssd_nb.lab.read_records import RECORDS
 from lfssd_nb.networks.architecture import Architecture
 from lfssd_nb.networks.forward import logits
 from lfssd_nb.networks.recipes import Recipe
@@ -180,7 +181,7 @@ def _tuned(
 def collect(folder: Path) -> None:
     """Writes the committed table of what is finished."""
     found = load(folder)
-    found.round(5).to_csv(ROOT / "notebooks" / "records" / "choice.csv", index=False)
+    found.round(5).to_csv(RECORDS / "choice.csv", index=False)
     print(f"{len(found)} rows of {(found.rule == 'agreement').sum()} cases in choice.csv")
 
 

@@ -78,7 +78,7 @@ def _typed(notebook: dict) -> Iterator[tuple[str, str, list[float]]]:
         has_code = any(cell["cell_type"] == "code" for cell in section)
         known = _values(section) if has_code else everything
         for cell in section:
-            if cell["cell_type"] == "markdown":
+            if cell["cell_type"] == "markdown" and cell.get("id") != "way":  # the line of links at the end
                 text = _spoken("".join(cell["source"]))
                 for found in NUMBER.finditer(text):
                     if len(found.group()) == 1 and not COUNTED.match(text[found.end() :]):
@@ -88,6 +88,7 @@ def _typed(notebook: dict) -> Iterator[tuple[str, str, list[float]]]:
 
 
 def _spoken(text: str) -> str:
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\.(?:ipynb|md)[^)]*\)", r"\1", text)  # a link to a page or a term
     for pattern in SILENT:
         text = re.sub(pattern, " ", text, flags=re.S if "`" in pattern or r"\$" in pattern else re.M)
     return text

@@ -34,7 +34,7 @@ from torch import Tensor
 STRICT, LOG = "LFSSD_CLAIMS", "LFSSD_CLAIMS_LOG"
 WHY = {
     "exact": "It is true by construction, so this is a defect, not your machine's doing: please report it.",
-    "recorded": "It is about the committed records, so the tables in notebooks/records were changed.",
+    "recorded": "It is about the committed records, so the tables of lfssd_nb.lab.RECORDS were changed.",
     "holds": "Why that can happen: another processor, number of threads or version of PyTorch rounds the "
     "last bits differently and trains other networks, and yours behave otherwise than those on which this "
     "page was checked. The text around this box may not fit them; the page goes on.",

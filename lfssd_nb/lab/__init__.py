@@ -3,11 +3,12 @@
 from . import audits, cases, jobs, multiprocess, read_records, records, sweep_cases, tuning
 from .cases import Case, Run
 from .comparison import Comparison, compare, evaluate, forget, over_seeds
-from .read_records import labelled, read
+from .read_records import RECORDS, labelled, read
 from .records import load, run
 from .sweep_cases import Sweep
 
 __all__ = [
+    "RECORDS",
     "Case",
     "Comparison",
     "Run",

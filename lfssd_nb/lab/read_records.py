@@ -1,15 +1,22 @@
-"""Reading the tables of records that are committed, or made by `records`."""
+"""Reading the tables of records that are committed, or made by `records`.
+
+>>> read(RECORDS / "methods.csv")
+"""
 
 import json
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 
 import pandas as pd
 
+# The committed tables, which come with the package; `make study` writes them.
+RECORDS = Path(str(resources.files(__package__) / "committed"))
+
 
 def read(path: str | Path) -> pd.DataFrame:
-    """A committed CSV of records (``.csv``, ``.csv.gz``); ``target`` stays text, a ``variant`` without a name
-    is an empty one, ``settings`` becomes dicts.
+    """A CSV of records (``.csv``, ``.csv.gz``), as in `RECORDS`; ``target`` stays text, a ``variant`` without
+    a name is an empty one, ``settings`` becomes dicts.
 
     Raises ``FileNotFoundError`` saying how to make it.
     """

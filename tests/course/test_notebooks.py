@@ -10,6 +10,8 @@ import pytest
 from recheck import SETTINGS
 from typed_numbers import EXCEPTIONS, unbacked
 
+from notebooks import from_series
+
 BOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 TEXTS = sorted((BOOKS / "text").glob("*.md"))
 
@@ -27,7 +29,7 @@ def test_a_notebook_is_executed_small_and_up_to_date(text):
     outputs = [output for cell in code for output in cell["outputs"]]
     assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
     assert path.stat().st_size < 400_000
-    written = [(c.cell_type, c.source, c.metadata) for c in jupytext.read(text).cells]
+    written = [(c.cell_type, c.source, c.metadata) for c in from_series(text).cells]
     assert [(c["cell_type"], "".join(c["source"]), c["metadata"]) for c in notebook["cells"]] == written
 
 

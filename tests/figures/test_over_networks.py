@@ -58,3 +58,14 @@ def test_over_seeds_draws_the_interval_of_the_mean_or_the_range_about_the_median
     half = 2.7764 * statistics.stdev(values) / 5**0.5
     expected = {"median": (0, 0, 100), "mean": (38, 38 - half, 38 + half)}[middle]
     assert (at, *ends) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_drawing_of_the_method_obeys_its_rule():
+    """What is above alpha is divided by its ratio, all else keeps its length."""
+    _, forget, full, ratio, weights = figures.method().axes
+    i_f, i_d, r = ([bar.get_height() for bar in axes.patches] for axes in (forget, full, ratio))
+    before, after = ([bar.get_height() for bar in part] for part in weights.containers)
+    alpha = ratio.lines[0].get_ydata()[0]
+    assert r == pytest.approx([a / b for a, b in zip(i_f, i_d, strict=True)])
+    wanted = [w / q if q > alpha else w for w, q in zip(before, r, strict=True)]
+    assert after == pytest.approx(wanted) and 0 < sum(q > alpha for q in r) < len(r)

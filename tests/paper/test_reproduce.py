@@ -25,6 +25,7 @@ from lfssd_nb.baselines.importance_memory import Memory
 from lfssd_nb.data import scenarios
 from lfssd_nb.lab import cases, records, sweep_cases, tuning
 from lfssd_nb.lab.cases import Case, Run
+from lfssd_nb.lab.read_records import RECORDS
 from lfssd_nb.lab.sweep_cases import Sweep
 from lfssd_nb.networks import checkpoints, training
 from lfssd_nb.networks.architecture import Architecture
@@ -119,9 +120,9 @@ def test_the_paper_profile_is_the_papers_scale():
     assert missing == {"ntk_scrubbing"}  # needs the Jacobian of the whole network
 
 
-def test_a_new_field_of_a_case_leaves_old_records_their_names(pytestconfig, monkeypatch):
+def test_a_new_field_of_a_case_leaves_old_records_their_names(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
-    table = pd.read_csv(pytestconfig.rootpath / "notebooks" / "records" / "all_digits.csv")
+    table = pd.read_csv(RECORDS / "all_digits.csv")
     case = Case("digits", Architecture("resnet18", 16), "class", "4", 2)
     stored = table[(table.target == 4) & (table.seed == 2) & (table.method == "lfssd")]
     assert [*stored.key] == [Run(case, "lfssd").key]
