@@ -140,8 +140,8 @@ def margin(answer: Callable[[Tensor], Tensor]) -> None:
         "three rows, one of them with a tie": (
             torch.tensor([[1.0, 4.0, 2.0], [3.0, 3.0, -1.0], [-5.0, -1.0, -2.0]]),
         ),
-        "two classes": (numbers(6, 2),),
-        "as many samples as classes": (numbers(4, 4, seed=1),),
+        "two classes": (numbers(6, 2).float(),),
+        "as many samples as classes": (numbers(4, 4, seed=1).float(),),
     }
 
     def right(z: Tensor) -> Tensor:
