@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .judge import chosen, expect, judge
+from .hints import expect
+from .judge import chosen, judge, numbers
 
 
 def _per_class(of: Callable[[Tensor, Tensor], tuple]) -> Callable:
@@ -40,17 +41,7 @@ def per_class(answer: Callable[[Tensor, Tensor, int], Tensor]) -> None:
         "a class without images has none: NaN, not 100": lambda p, y, n: right(p, y, n).nan_to_num(100.0),
         "the share that is wrong is the other one": lambda p, y, n: 100 - right(p, y, n),
     }  # fmt: skip
-
-    def as_tensor(predicted: Tensor, y: Tensor, n_classes: int) -> Tensor:
-        try:
-            found = torch.as_tensor(answer(predicted, y, n_classes), dtype=torch.float64)
-        except ZeroDivisionError:
-            expect(False, "a class without images has no accuracy: give it NaN before dividing")
-        if found.ndim == 1 and len(found) != n_classes:
-            expect(False, f"one number per class, {n_classes} here; got {len(found)}")
-        return found
-
-    judge(as_tensor, right, cases, slips)
+    judge(answer, right, cases, slips)
     print("per_class: right")
 
 
@@ -101,7 +92,7 @@ def sibling_gap(answer: Callable[[Tensor, Tensor, Tensor, int, int], float]) -> 
             _gap(p, y, s, 8, 0)),
         "every image of the others counts alike, not every sub-class": every_sub_class,
     }  # fmt: skip
-    judge(lambda *a: float(answer(*a)), _gap, cases, slips)
+    judge(answer, _gap, cases, slips)
     print("sibling_gap: right")
 
 
@@ -139,44 +130,41 @@ def tow(answer: Callable[[dict, dict], float]) -> None:
             lambda m, g: 1 - abs(m - g) / (g or 100.0)),
         "a gap of 10 points is 0.1, not its square": _product(lambda m, g: 1 - ((m - g) / 100) ** 2),
     }  # fmt: skip
-    judge(lambda *a: float(answer(*a)), _product(lambda m, g: 1 - abs(m - g) / 100), cases, slips)
+    judge(answer, _product(lambda m, g: 1 - abs(m - g) / 100), cases, slips)
     print("tow: right")
-
-
-def two_sided(answer: Callable[[Tensor, Tensor], float]) -> None:
-    """Exercise 08: ``answer(a, b)`` returns the two-sided distance ``|AUC - 1/2|`` of two lists of scores."""
-    low, high = torch.tensor([0.0, 1.0]), torch.tensor([2.0, 3.0, 4.0])
-    above, below = (float(answer(*pair)) for pair in ((high, low), (low, high)))
-    expect(abs(above - 1) > 1e-6, "that is the AUC itself: subtract 1/2")
-    expect(abs(above - 0.5) < 1e-6, f"scores that are all higher are 0.5 apart; got {above}")
-    expect(abs(below + 0.5) > 1e-6, "two sides: take the absolute value: lower scores tell, too")
-    expect(abs(below - 0.5) < 1e-6, f"scores that are all lower are 0.5 apart as well; got {below}")
-    same = float(answer(torch.ones(3), torch.ones(5)))
-    expect(abs(same) < 1e-6, f"a tie counts as half: equal scores are 0 apart; got {same}")
-    mixed = float(answer(torch.tensor([3.0, 0.0]), torch.tensor([1.0, 2.0, 3.0])))
-    # of the 6 pairs 2 are won and 1 is tied: AUC = 2.5 / 6
-    expect(abs(mixed - 0.5 / 6) < 1e-6, f"compare every a with every b: expected 1/12, got {mixed}")
-    print("two_sided: right")
 
 
 def margin(answer: Callable[[Tensor], Tensor]) -> None:
     """Exercise 10: ``answer(z)`` returns the largest minus the second largest logit of each row of [N, K]."""
-    z = torch.tensor([[1.0, 4.0, 2.0], [3.0, 3.0, -1.0], [-5.0, -1.0, -2.0]])
-    found = answer(z)
-    expect(isinstance(found, Tensor), f"return a tensor, so that it can be differentiated; got {type(found)}")
-    expect(tuple(found.shape) == (3,), f"one number for each sample, [3]; got {list(found.shape)}")
-    expect(not torch.equal(found, z.max(1).values), "that is the largest logit: subtract the second largest")
-    expect(bool((found >= 0).all()), "the largest minus the second, not the other way round")
-    expect(
-        not torch.equal(found, z.amax(1) - z.amin(1)),
-        "that is largest minus smallest: take the second largest",
-    )
-    expect(float(found[1]) == 0, "two logits that are equally large have a margin of 0: count both")
-    expect(torch.equal(found, torch.tensor([2.0, 0.0, 1.0])), f"expected [2, 0, 1]; got {found.tolist()}")
-    leaf = z[:1].clone().requires_grad_()
-    answer(leaf).sum().backward()
-    expect(
-        leaf.grad is not None and torch.equal(leaf.grad, torch.tensor([[0.0, 1.0, -1.0]])),
-        "its gradient is 1 at the largest and -1 at the second largest logit: nothing may be detached",
-    )
+    cases = {
+        "three rows, one of them with a tie": (
+            torch.tensor([[1.0, 4.0, 2.0], [3.0, 3.0, -1.0], [-5.0, -1.0, -2.0]]),
+        ),
+        "two classes": (numbers(6, 2).float(),),
+        "as many samples as classes": (numbers(4, 4, seed=1).float(),),
+    }
+
+    def right(z: Tensor) -> Tensor:
+        return z.topk(2, 1).values @ z.new_tensor([1.0, -1.0])
+
+    def without_ties(z: Tensor) -> Tensor:
+        return z.amax(1) - z.masked_fill(z == z.amax(1, keepdim=True), -torch.inf).amax(1)
+
+    slips = {
+        "that is the largest logit: subtract the second largest": lambda z: z.amax(1),
+        "the second largest, not the smallest": lambda z: z.amax(1) - z.amin(1),
+        "the largest minus the second, not the other way round": lambda z: -right(z),
+        "one number for each sample, not their sum": lambda z: right(z).sum(),
+        "one number for each sample, not their mean": lambda z: right(z).mean(),
+        "of each row, not of each column": lambda z: z.topk(2, 0).values.T @ z.new_tensor([1.0, -1.0]),
+        "two logits that are equally large have a margin of 0: count both": without_ties,
+        "logits, not probabilities": lambda z: right(z.softmax(1)),
+        "both of them, not their difference: subtract": lambda z: z.topk(2, 1).values,
+    }
+    judge(answer, right, cases, slips)
+    leaf = torch.tensor([[1.0, 4.0, 2.0]], requires_grad=True)
+    found, hint = answer(leaf), "nothing may be detached: the score has to be differentiated"
+    expect(found.requires_grad, hint)
+    (slope,) = torch.autograd.grad(found.sum(), leaf, allow_unused=True)
+    expect(slope is not None and torch.equal(slope, torch.tensor([[0.0, 1.0, -1.0]])), hint)
     print("margin: right")
