@@ -23,6 +23,7 @@ NUMBER = re.compile(r"(?<![\w.,/])[-−–]?\d(?:[\d,]*\d)?(?:\.\d+)?(?![\w])(?!
 SILENT = (  # what is not a statement with a number
     r"```.*?```", r"`[^`]*`", r"\$\$.*?\$\$", r"\$[^$]*\$", r"\]\([^)]*\)", r"https?://\S+", r"<[^>]*>",
     r"\b\d{4}\.\d{5}\b", r"^#.*$", r"^\|.*$", r"^\s*\d+\.\s", r"\*\*\d+\.?\*\*", r"\*\*Question \d+\.\*\*",
+    r"^\*\d+ minutes · difficulty .*\*$",
     r"\b(?:[Nn]otebooks?|[Ss]ections?|[Ee]xercises?|[Qq]uestions?|[Ss]eeds?|[Dd]igits?|[Ss]tages?|[Cc]ells?)"
     r"(?:\s\d+(?:,| and| or| to|\s?/)?)+", r"\b\d\d (?=[a-z][\w-]*[ ·.])",
     r"\((?:[^()]*\b)?(?:19|20)\d\d[a-z]?\)",
