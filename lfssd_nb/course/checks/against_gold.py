@@ -1,4 +1,4 @@
-"""Exercises of the page on classes: points lost, other answers, and doubts, each beside gold."""
+"""Exercises of page 04 on a class: points lost, other answers, and doubts, each beside gold."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,9 @@ def points_lost(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
     gold, ``[2]``, from accuracies ``[networks, targets]`` with NaN for a case that was not run."""
     mine, original, gold = (90 + 4 * numbers(4, 5, seed=k) - (6, 0, 1)[k] for k in range(3))
     holes = [chosen(20, 5, seed=k).reshape(4, 5) == 0 for k in (1, 2, 3)]
-    tables = [part.masked_fill(hole, float("nan")) for part, hole in zip((mine, original, gold), holes)]
+    tables = [
+        part.masked_fill(hole, float("nan")) for part, hole in zip((mine, original, gold), holes, strict=True)
+    ]
     none = torch.arange(4)[:, None] == 2
     cases = {
         "all cases run": (mine, original, gold),
@@ -91,7 +93,8 @@ def answers_apart(answer: Callable[[Tensor, Tensor, Tensor, int, int], float]) -
         "an answer that nobody gives (of 7)": (mine, gold, y, 2, 7),
         "as many of each answer, to other images": (y.new_tensor([0, 1, 3]), y.new_tensor([1, 3, 0]),
                                                     y.new_tensor([2, 2, 2]), 2, 4),
-        "no answer in common": (y.new_tensor([0, 1, 1]), y.new_tensor([3, 4, 1]), y.new_tensor([2, 2, 1]), 2, 5),
+        "no answer in common": (y.new_tensor([0, 1, 1]), y.new_tensor([3, 4, 1]),
+                                y.new_tensor([2, 2, 1]), 2, 5),
     }  # fmt: skip
     right = _apart(lambda d: d.abs().sum() / 2)
 
@@ -106,7 +109,8 @@ def answers_apart(answer: Callable[[Tensor, Tensor, Tensor, int, int], float]) -
         "absolute differences, not squared ones": _apart(lambda d: d.square().sum() / 2),
         "a distance, 0 for equal shares; that is its complement": _apart(lambda d: 1 - d.abs().sum() / 2),
         "a share from 0 to 1, not in percent": _apart(lambda d: 50 * d.abs().sum()),
-        "the images of the forgotten class alone": lambda m, g, y, f, n: right(m, g, torch.full_like(y, f), f, n),
+        "the images of the forgotten class alone": (
+            lambda m, g, y, f, n: right(m, g, torch.full_like(y, f), f, n)),
         "how often is each answer given? Do not compare image by image": differing(lambda y, f: y == f),
         "the images of the forgotten class alone, and not image by image": differing(lambda y, f: y >= 0),
         "the shares of the answers, not their numbers": lambda m, g, y, f, n: (
@@ -138,8 +142,8 @@ def _beyond(gap: Callable) -> Callable:
 
 
 def confidence_gap(answer: Callable[[Tensor, Tensor, Tensor, int], float]) -> None:
-    """Exercise 04: ``answer(z, z_gold, y, forgotten)`` returns by how much more than gold a model is less sure
-    of the forgotten class than of the others."""
+    """Exercise 04: ``answer(z, z_gold, y, forgotten)`` returns how much less sure a model is of the
+    forgotten class than of the others, beyond what gold is."""
     y, sizes = chosen(60, 4, seed=5), (3, 4, 5)
     z, gold, sure = (2.5 * numbers(60, 4, seed=k) for k in sizes)
     sure = sure + 6 * torch.nn.functional.one_hot(y, 4) * (y != 1)[:, None]
@@ -176,7 +180,8 @@ def confidence_gap(answer: Callable[[Tensor, Tensor, Tensor, int], float]) -> No
         "the softmax is over the classes of one image, dim 1": _beyond(
             _gap(lambda z, y: z.softmax(0).max(1).values)),
         "the largest probability, whatever the label is": _beyond(_gap(of_label)),
-        "the others are the images of the other classes, not all images": _beyond(_gap(top, lambda y, f: y >= 0)),
+        "the others are the images of the other classes, not all images": (
+            _beyond(_gap(top, lambda y, f: y >= 0))),
         "the largest of each image, then the mean: not the largest of the mean": _beyond(of_means),
         "the images *of* the class (y), not those that are called so": _beyond(by_answer),
         "probabilities from 0 to 1, not percent": lambda *a: 100 * right(*a),

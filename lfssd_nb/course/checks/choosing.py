@@ -1,4 +1,4 @@
-"""Exercises of the page on choosing alpha: an aim from neighbours, the choice, and what it costs."""
+"""Exercises of page 12, on choosing alpha: an aim from neighbours, the choice, and what it costs."""
 
 from collections.abc import Callable
 
@@ -14,14 +14,16 @@ def _likeness(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _alike(of: Callable, h: Tensor, a: Tensor, others: Tensor, of_others: Tensor, own: bool) -> float:
-    """Share of rows of ``h`` whose most similar row of ``others``, not itself if ``own``, is answered alike."""
+    """Share of rows of ``h`` whose most similar row of ``others`` is answered alike; not itself if ``own``."""
     likeness = of(h, others)
     if own:
         likeness = likeness.masked_fill(torch.eye(len(h), len(others), dtype=torch.bool), -float("inf"))
     return float((of_others[likeness.argmax(1)] == a).double().mean())
 
 
-def _shares(h_f: Tensor, a_f: Tensor, h_r: Tensor, a_r: Tensor, of: Callable = _likeness) -> tuple[float, float]:
+def _shares(
+    h_f: Tensor, a_f: Tensor, h_r: Tensor, a_r: Tensor, of: Callable = _likeness
+) -> tuple[float, float]:
     return _alike(of, h_f, a_f, h_r, a_r, False), _alike(of, h_r, a_r, h_r, a_r, True)
 
 
@@ -30,8 +32,8 @@ def _aim(found: float, usual: float) -> float:
 
 
 def aim(answer: Callable[[Tensor, Tensor, Tensor, Tensor], float]) -> None:
-    """Exercise 12: ``answer(h_f, a_f, h_r, a_r)`` returns the aim A* from hidden features and answers of samples
-    of D_f and D_r, neighbours by the cosine."""
+    """Exercise 12: ``answer(h_f, a_f, h_r, a_r)`` returns the aim A* from hidden features and answers of
+    samples of D_f and D_r, neighbours by the cosine."""
 
     def cloud(n: int, noise: float, seed: int) -> tuple[Tensor, Tensor]:
         answers = chosen(n, 4, seed=seed)
@@ -58,7 +60,9 @@ def aim(answer: Callable[[Tensor, Tensor, Tensor, Tensor], float]) -> None:
         return -torch.cdist(a, b)
 
     def itself(h_f: Tensor, a_f: Tensor, h_r: Tensor, a_r: Tensor) -> float:
-        return _aim(_alike(_likeness, h_f, a_f, h_r, a_r, False), _alike(_likeness, h_r, a_r, h_r, a_r, False))
+        return _aim(
+            _alike(_likeness, h_f, a_f, h_r, a_r, False), _alike(_likeness, h_r, a_r, h_r, a_r, False)
+        )
 
     def among_all(h_f: Tensor, a_f: Tensor, h_r: Tensor, a_r: Tensor) -> float:
         both, answers = torch.cat([h_f, h_r]), torch.cat([a_f, a_r])
@@ -77,7 +81,8 @@ def aim(answer: Callable[[Tensor, Tensor, Tensor, Tensor], float]) -> None:
         "neighbours in D_r alone: D_f is what must go": among_all,
         "neighbours are a weak classifier: divide by what they reach on D_r": of_shares(lambda f, r: f),
         "that is what neighbours reach on D_r": of_shares(lambda f, r: r),
-        "less than half counts as nothing: an aim of 0": of_shares(lambda f, r: min(1.0, f / r) if r else 1.0),
+        "less than half counts as nothing: an aim of 0": (
+            of_shares(lambda f, r: min(1.0, f / r) if r else 1.0)),
         "exactly half is not less than half": of_shares(lambda f, r: 0.0 if 2 * f <= r else _aim(f, r)),
         "half of what neighbours reach on D_r, not half of all": of_shares(
             lambda f, r: 0.0 if f < 0.5 else _aim(f, r)),
@@ -95,7 +100,9 @@ def _loss(kept: Tensor, left: Tensor, aim: float) -> Tensor:
     return 1 - kept + (left - aim).abs()
 
 
-def _middle(loss: Tensor, tie: float, pick: Callable[[list[int]], int] = lambda run: run[len(run) // 2]) -> int:
+def _middle(
+    loss: Tensor, tie: float, pick: Callable[[list[int]], int] = lambda run: run[len(run) // 2]
+) -> int:
     """The place that ``pick`` takes of the longest run of losses within ``tie``, of equally long the last."""
     best: list[int] = []
     run: list[int] = []
@@ -129,15 +136,17 @@ def choice(answer: Callable[[Tensor, Tensor, Tensor, float, float], float]) -> N
     }
     right = _chosen()
     slips = {
-        "the aim is not always 0, and it has two sides: |left - aim|": lambda a, k, f, aim, tie: right(a, k, f, 0.0, tie),
+        "the aim is not always 0, and it has two sides: |left - aim|": (
+            lambda a, k, f, aim, tie: right(a, k, f, 0.0, tie)),
         "the aim is not always 1": lambda a, k, f, aim, tie: right(a, k, f, 1.0, tie),
         "of equally good thresholds the middle, not the first": _chosen(pick=lambda run: run[0]),
         "of equally good thresholds the middle, not the last": _chosen(pick=lambda run: run[-1]),
         "of two in the middle the larger": _chosen(pick=lambda run: run[(len(run) - 1) // 2]),
         "the middle threshold, not the mean of their values": lambda a, k, f, aim, tie: float(
             a[_middle(_loss(k, f, aim), tie, lambda run: slice(run[0], run[-1] + 1))].mean()),
-        "the first of the smallest losses hangs on one sample: take the middle of the plateau": lambda a, k, f, aim, t: (
-            float(a[_loss(k, f, aim).argmin()])),
+        "the first of the smallest losses hangs on one sample: take the middle of the plateau": (
+            lambda a, k, f, aim, t: (
+            float(a[_loss(k, f, aim).argmin()]))),
         "more left than the aim is bad, and so is less: |left - aim|": _chosen(
             lambda k, f, aim: 1 - k + (f - aim).clamp(min=0)),
         "less left than the aim is bad, and so is more: |left - aim|": _chosen(
@@ -145,7 +154,8 @@ def choice(answer: Callable[[Tensor, Tensor, Tensor, float, float], float]) -> N
         "what is kept of D_r counts as well": _chosen(lambda k, f, aim: (f - aim).abs()),
         "what is left of D_f counts as well": _chosen(lambda k, f, aim: 1 - k),
         "return the alpha, not its place": lambda a, k, f, aim, tie: _middle(_loss(k, f, aim), tie),
-        "losses within `tie` of the smallest are equal to it": lambda a, k, f, aim, tie: right(a, k, f, aim, 0.0),
+        "losses within `tie` of the smallest are equal to it": (
+            lambda a, k, f, aim, tie: right(a, k, f, aim, 0.0)),
         "the smallest loss, not the largest": _chosen(lambda k, f, aim: -_loss(k, f, aim)),
     }  # fmt: skip
     judge(answer, right, cases, slips)
@@ -183,7 +193,8 @@ def regret(answer: Callable[[Tensor, Tensor], float]) -> None:
         "the worst case, not the median": of(Tensor.median, least),
         "the worst case is the largest regret, not the smallest": of(Tensor.min, least),
         "the worst case, not the sum of all": of(Tensor.sum, least),
-        "behind the best threshold: subtract its gap": of(Tensor.max, lambda gaps: 0 * gaps[:, 0].nan_to_num(0.0)),
+        "behind the best threshold: subtract its gap": (
+            of(Tensor.max, lambda gaps: 0 * gaps[:, 0].nan_to_num(0.0))),
         "the oracle knows each case: its own best threshold, not one for all": of(Tensor.max, common),
         "compare within a case: not with the best gap of all cases": of(
             Tensor.max, lambda gaps: gaps.nan_to_num(float("inf")).min().expand(len(gaps))),
@@ -191,7 +202,8 @@ def regret(answer: Callable[[Tensor, Tensor], float]) -> None:
             gaps[torch.arange(len(gaps)), at].max() - least(gaps).max()),
         "a threshold that was not measured cannot be the best: leave the NaN out": of(
             Tensor.max, lambda gaps: gaps.amin(1)),
-        "a threshold that was not measured has no gap of 0": of(Tensor.max, lambda gaps: gaps.nan_to_num(0.0).amin(1)),
+        "a threshold that was not measured has no gap of 0": (
+            of(Tensor.max, lambda gaps: gaps.nan_to_num(0.0).amin(1))),
         "behind is positive: chosen minus best": lambda gaps, at: float(
             (least(gaps) - gaps[torch.arange(len(gaps)), at]).min()),
         "each case has a choice of its own": lambda gaps, at: float((gaps[:, at[0]] - least(gaps)).max()),

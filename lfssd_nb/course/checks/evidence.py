@@ -1,4 +1,4 @@
-"""Exercises of the page on the published scale: its importance, how many networks a claim needs, and a
+"""Exercises of page 11, the published scale: its importance, how many networks a claim needs, and a
 distance in bits."""
 
 import math
@@ -13,6 +13,41 @@ from .judge import chosen, judge, numbers
 
 def _published(g: Tensor, size: int) -> Tensor:
     return torch.stack([part.mean(0).abs() for part in g.split(size)]).mean(0)
+
+
+def partial_batch(answer: Callable[[Tensor, int], Tensor]) -> None:
+    """Exercise 11: ``answer(g, size)`` returns LFSSD's published importance ``|mean over a batch|``, averaged
+    over batches, from per-sample gradients ``g [N, P]`` in the order of D."""
+    g = numbers(9, 3)
+    cases = {
+        "batches of one": (g, 1),
+        "one batch": (g, 9),
+        "batches of 4, 4 and 1": (g, 4),
+        "a batch of 20": (g, 20),
+    }
+
+    def weighted(g: Tensor, size: int) -> Tensor:
+        return sum(len(part) * part.mean(0).abs() for part in g.split(size)) / len(g)
+
+    def whole_batches(g: Tensor, size: int) -> Tensor:
+        return _published(g[: len(g) // size * size], size) if len(g) >= size else g.sum(0) * 0
+
+    slips = {
+        "average before taking |.|: signs within a batch cancel": lambda g, size: g.abs().mean(0),
+        "not one batch: take |.| of the mean of each": lambda g, size: g.mean(0).abs(),
+        "|.| belongs to each batch, before they are averaged": lambda g, size: torch.stack(
+            [part.mean(0) for part in g.split(size)]).mean(0).abs(),
+        "the reference code weighs the last, smaller batch like a full one": weighted,
+        "the last, smaller batch counts too": whole_batches,
+        "batches of `size` in the order of D, the last is what is left: g.split": lambda g, size: torch.stack(
+            [part.mean(0).abs() for part in g.chunk(-(-len(g) // size))]).mean(0),
+        "average over batches, do not add them up": lambda g, size: torch.stack(
+            [part.mean(0).abs() for part in g.split(size)]).sum(0),
+        "the mean of a batch, not its sum": lambda g, size: torch.stack(
+            [part.sum(0).abs() for part in g.split(size)]).mean(0),
+    }  # fmt: skip
+    judge(answer, _published, cases, slips)
+    print("partial_batch: right")
 
 
 def _by_network(values: Tensor, network: Tensor) -> Tensor:
@@ -57,7 +92,7 @@ def networks_needed(answer: Callable[[Tensor, Tensor, float], int]) -> None:
         return _needed(of_networks, lambda n: once)(values, network, points)
 
     slips = {
-        "the records of one network share it: the deviation of the networks' means, not of the records": _needed(
+        "records of one network share it: the deviation of the networks' means, not of the records": _needed(
             lambda v, k: v.std(), student),
         "the sample deviation, with n - 1 in it": _needed(
             lambda v, k: _by_network(v, k).std(correction=0), student),
@@ -66,7 +101,8 @@ def networks_needed(answer: Callable[[Tensor, Tensor, float], int]) -> None:
             fixed_freedom),
         "n networks have n - 1 degrees of freedom": _needed(of_networks, lambda n: float(t.ppf(0.975, n))),
         "the half-width, not the whole interval": _needed(of_networks, lambda n: 2 * student(n)),
-        "95 % between two ends: 2.5 % on either side": _needed(of_networks, lambda n: float(t.ppf(0.95, n - 1))),
+        "95 % between two ends: 2.5 % on either side": (
+            _needed(of_networks, lambda n: float(t.ppf(0.95, n - 1)))),
         "the interval of the *mean*: divide by the root of n": lambda v, k, points: next(
             n for n in range(2, 10_000) if student(n) * float(of_networks(v, k)) / n <= points),
         "the deviation, not the variance": _needed(lambda v, k: of_networks(v, k) ** 2, student),
@@ -90,8 +126,8 @@ def _js(p: Tensor, q: Tensor) -> Tensor:
 
 
 def js_bits(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """Exercise 11: ``answer(p, q)`` returns the Jensen-Shannon divergence in bits of each row of two tables of
-    probabilities ``[N, K]``, which may hold zeros."""
+    """Exercise 11: ``answer(p, q)`` returns the Jensen-Shannon divergence in bits of each row of two tables
+    of probabilities ``[N, K]``, which may hold zeros."""
     p, q = (numbers(7, 4, seed=k).mul(2).softmax(1) for k in (1, 2))
     holes = [chosen(28, 3, seed=k).reshape(7, 4) == 0 for k in (3, 4)]
     sparse = [(part.masked_fill(hole, 0.0) + 1e-300) for part, hole in zip((p, q), holes, strict=True)]

@@ -1,15 +1,64 @@
-"""Exercises of the page on sub-classes: who loses, at what price, and a rule that spares the sibling."""
+"""Exercises of page 05 on who loses: the sibling, the siblings, and the others."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ...dampening import factor
-from .hints import expect
-from .judge import chosen, judge, numbers
+from .judge import chosen, judge
 
 PAIRS = {0: 8, 8: 0, 1: 7, 7: 1, 2: 6, 6: 2, 3: 5, 5: 3, 4: 9, 9: 4}  # of the page
+
+
+def _accuracy(predicted: Tensor, y: Tensor, chosen_ones: Tensor) -> float:
+    return 100 * float((predicted == y)[chosen_ones].double().mean())
+
+
+def _two_groups(sub: Tensor, forgotten: int, sibling: int) -> tuple[Tensor, Tensor]:
+    return (sub != forgotten) & (sub != sibling), sub == sibling
+
+
+def _gap(predicted: Tensor, y: Tensor, sub: Tensor, forgotten: int, sibling: int) -> float:
+    others, siblings = _two_groups(sub, forgotten, sibling)
+    return _accuracy(predicted, y, others) - _accuracy(predicted, y, siblings)
+
+
+def sibling_gap(answer: Callable[[Tensor, Tensor, Tensor, int, int], float]) -> None:
+    """Exercise 05: ``answer(predicted, y, sub, forgotten, sibling)`` returns how many points of accuracy
+    the sibling is below the sub-classes that are neither forgotten nor sibling."""
+    sub = torch.cat([chosen(50, 7), torch.full((20,), 2)])  # 2 is more frequent than the others
+    y = sub % 3
+    said = torch.where(chosen(70, 10, seed=1) < 3, (y + 1) % 3, y)
+    poor, good = (torch.where(sub == at, (y + 1) % 3, said) for at in (4, 2))
+    cases = {
+        "a sibling that has lost": (torch.where(chosen(70, 2) > 0, poor, said), y, sub, 1, 4),
+        "a sibling that is better than the others": (torch.where(sub == 5, y, said), y, sub, 2, 5),
+        "sub-classes of unequal size": (good, y, sub, 6, 3),
+    }
+
+    def every_sub_class(predicted, y, sub, forgotten, sibling):
+        means = [
+            _accuracy(predicted, y, sub == c) for c in sub.unique().tolist() if c not in (forgotten, sibling)
+        ]
+        return sum(means) / len(means) - _accuracy(predicted, y, sub == sibling)
+
+    slips = {
+        "the sign: positive where the sibling is below the others": lambda *a: -_gap(*a),
+        "the sign matters: where the sibling is better, the gap is negative": lambda *a: abs(_gap(*a)),
+        "the forgotten sub-class itself belongs to neither group": lambda p, y, s, f, b: (
+            _accuracy(p, y, s != b) - _accuracy(p, y, s == b)),
+        "the others are those that are neither, the sibling not among them": lambda p, y, s, f, b: (
+            _accuracy(p, y, s != f) - _accuracy(p, y, s == b)),
+        "the sibling, not the forgotten sub-class": lambda p, y, s, f, b: (
+            _accuracy(p, y, _two_groups(s, f, b)[0]) - _accuracy(p, y, s == f)),
+        "in points, 0 to 100": lambda *a: _gap(*a) / 100,
+        "right is predicted == y, the class; sub says which": lambda p, y, s, f, b: _gap(p, s, s, f, b),
+        "the others are 0 and 8 on the page, but `forgotten` and `sibling` here": lambda p, y, s, f, b: (
+            _gap(p, y, s, 8, 0)),
+        "every image of the others counts alike, not every sub-class": every_sub_class,
+    }  # fmt: skip
+    judge(answer, _gap, cases, slips)
+    print("sibling_gap: right")
 
 
 def _siblings(y: Tensor, sub: Tensor, forgotten: int) -> list[int]:
@@ -58,7 +107,7 @@ def group_losses(answer: Callable[[Tensor, Tensor, Tensor, Tensor, int], dict[st
         "two siblings": (before, after, y, sub, 0),
         "three siblings": (before, after, y, sub, 4),
         "one sibling, which gains": (after, before, y, sub, 8),
-        "a sub-class that is alone in its class": (before, after, y, sub, 9),
+        "no siblings, a sub-class that is alone in its class": (before, after, y, sub, 9),
     }
 
     def with_groups(change: Callable[[dict, Tensor, Tensor, int], dict]) -> Callable:
@@ -88,133 +137,5 @@ def group_losses(answer: Callable[[Tensor, Tensor, Tensor, Tensor, int], dict[st
         "without a sibling there is no loss to speak of: NaN, not 0": lambda *a: {
             k: 0.0 if v != v else v for k, v in right(*a).items()},
     }  # fmt: skip
-
-    def as_dict(*arguments) -> dict[str, float]:
-        try:
-            found = answer(*arguments)
-        except ZeroDivisionError:
-            expect(False, "a group may be empty (no sibling): give it NaN before you divide")
-        names = ["forgotten", "siblings", "others"]
-        expect(isinstance(found, dict), f"return a dict with {', '.join(names)}; got {type(found).__name__}")
-        expect({*found} == {*names}, f"the keys are {', '.join(names)}; got {', '.join(map(str, found))}")
-        return found
-
-    judge(as_dict, right, cases, slips)
-    print("group_losses: right")
-
-
-def _prices(own: Callable, served: Callable = lambda gone: gone.all(0)) -> Callable:
-    """``[2]``: the mean of each run's price, and that of the best threshold of those that ``served`` all."""
-
-    def prices(retained: Tensor, forgotten: Tensor, original: Tensor, most: float) -> Tensor:
-        lost, gone = original[:, None] - retained, forgotten <= most
-        common = lost.mean(0)[served(gone)]
-        nan = lost.new_tensor(float("nan"))
-        return torch.stack([own(lost, gone), common.min() if len(common) else nan])
-
-    return prices
-
-
-def _own(lost: Tensor, gone: Tensor) -> Tensor:
-    least = lost.masked_fill(~gone, float("inf")).amin(1)
-    return least.masked_fill(least.isinf(), float("nan")).mean()
-
-
-def prices(answer: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> None:
-    """Exercise 05: ``answer(retained, forgotten, original, most)`` returns the mean price of forgetting, ``[2]``,
-    where each run takes its own threshold and where one serves all runs."""
-    steps = torch.arange(8).double()
-    start = chosen(5, 5, seed=3).double()[:, None]
-    forgotten = (20 * (steps - start)).clamp(0, 100) + chosen(40, 3, seed=1).reshape(5, 8)
-    retained = 60 + 5 * steps - 2 * start + chosen(40, 30, seed=2).reshape(5, 8).double()
-    original = torch.tensor([97.0, 98.5, 96.0, 99.0, 97.5]).double()
-    cases = {
-        "five runs": (retained, forgotten, original, 20.0),
-        "exactly at the limit": (retained, forgotten.round(decimals=-1), original, 20.0),
-        "a run that never forgets": (retained, forgotten + 50 * (start == start.max()), original, 30.0),
-        "no threshold serves all": (retained, torch.cat([forgotten[:3], forgotten[3:].flip(1)]), original, 10.0),
-        "runs that gain": (retained + 40, forgotten, original, 20.0),
-    }
-    right = _prices(_own)
-
-    def nothing_is_zero(*a) -> Tensor:
-        return right(*a).nan_to_num(0.0)
-
-    def those_that_do(lost: Tensor, gone: Tensor) -> Tensor:
-        least = lost.masked_fill(~gone, float("inf")).amin(1)
-        return least.masked_fill(least.isinf(), float("nan")).nanmean()
-
-    def largest_alpha(lost: Tensor, gone: Tensor) -> Tensor:
-        at = [g.nonzero().amax() if g.any() else None for g in gone]
-        return torch.stack([row[k] if k is not None else row[0] * float("nan")
-                            for row, k in zip(lost, at, strict=True)]).mean()  # fmt: skip
-
-    slips = {
-        "the best retained accuracy, the *least* price, not the highest": lambda r, f, o, m: right(
-            -r + 2 * o[:, None], f, o, m) * -1,
-        "at most `most`: the limit itself is allowed": lambda r, f, o, m: right(r, f, o, m - 1e-9),
-        "how much is left, not how much is gone: forgotten <= most": lambda r, f, o, m: right(r, -f, o, -m),
-        "the price is positive where accuracy is lost: original minus retained": lambda *a: -right(*a),
-        "a gain is a negative price: do not cut it off at 0": lambda *a: right(*a).clamp(min=0),
-        "a run that never gets there has no price: NaN, not 0": nothing_is_zero,
-        "a run that never gets there makes the mean NaN: do not leave it out": _prices(those_that_do),
-        "of the thresholds that forget take the one that keeps most, not the largest": _prices(largest_alpha),
-        "one threshold for all runs: second, not each its own": lambda *a: right(*a)[[0, 0]],
-        "each run its own threshold: first, not one for all": lambda *a: right(*a)[[1, 1]],
-        "first each its own, then one for all": lambda *a: right(*a).flip(0),
-        "the common threshold has to serve every run, not one of them": _prices(_own, lambda g: g.any(0)),
-        "the common threshold has to serve every run, not most": _prices(
-            _own, lambda g: g.double().mean(0) > 0.5),
-        "the common threshold has to serve every run, not their mean": lambda r, f, o, m: torch.stack(
-            [right(r, f, o, m)[0], right(r, f.mean(0).expand_as(f), o, m)[1]]),
-    }  # fmt: skip
     judge(answer, right, cases, slips)
-    print("prices: right")
-
-
-def spared(answer: Callable[[Tensor, Tensor, Tensor, Tensor, float, float], Tensor]) -> None:
-    """Exercise 05: ``answer(theta, i_f, i_d, i_s, alpha, lam)`` returns the weights after a dampening that
-    spares what the sibling needs: max(I_D, I_S) in the place of I_D."""
-    theta, i_f, i_d, i_s = (numbers(80, seed=k) if k == 0 else numbers(80, seed=k).square() for k in range(4))
-    i_f, dead = 5 * i_f, torch.arange(80) % 7 == 0
-    tie = 2.0 * torch.maximum(i_d, i_s)
-    cases = {
-        "alpha = 2, lambda = 1": (theta, i_f, i_d, i_s, 2.0, 1.0),
-        "lambda = 0.3": (theta, i_f, i_d, i_s, 2.0, 0.3),
-        "a large lambda": (theta, i_f, i_d, i_s, 1.0, 50.0),
-        "a sibling that needs nothing": (theta, i_f, i_d, 0 * i_s, 2.0, 1.0),
-        "weights exactly at the threshold": (theta, tie, i_d, i_s, 2.0, 1.0),
-        "weights that neither D nor the sibling needs": (
-            theta, i_f, i_d.masked_fill(dead, 0.0), i_s.masked_fill(dead, 0.0), 2.0, 1.0),
-    }  # fmt: skip
-
-    def rule(theta: Tensor, i_f: Tensor, chooses: Tensor, shrinks: Tensor, alpha: float, lam: float) -> Tensor:
-        mask = (i_f > alpha * chooses) & (chooses > 0)
-        return torch.where(mask, theta * (lam * shrinks / i_f).clamp(max=1), theta)
-
-    def by(needed: Callable[[Tensor, Tensor], Tensor]) -> Callable:
-        return lambda t, f, d, s, a, lam: t * factor(f, needed(d, s), a, lam)
-
-    most = torch.maximum
-    slips = {
-        "the sibling's importance plays no part": by(lambda d, s: d),
-        "D still counts: spare what D *or* the sibling needs": by(lambda d, s: s),
-        "the larger of the two importances, not the smaller": by(torch.minimum),
-        "the larger of the two, not their sum": by(torch.add),
-        "the larger of the two, not their mean": by(lambda d, s: (d + s) / 2),
-        "the factor, too, has the larger of the two in it": lambda t, f, d, s, a, lam: rule(
-            t, f, most(d, s), d, a, lam),
-        "the selection, too, compares with the larger of the two": lambda t, f, d, s, a, lam: rule(
-            t, f, d, most(d, s), a, lam),
-        "a selected weight is dampened, not set to 0": lambda t, f, d, s, a, lam: rule(
-            t, f, most(d, s), 0 * d, a, lam),
-        "clip the factor at 1: no weight may grow": lambda t, f, d, s, a, lam: torch.where(
-            (f > a * most(d, s)) & (most(d, s) > 0), t * lam * most(d, s) / f, t),
-        "a tie is not selected: the inequality is strict": lambda t, f, d, s, a, lam: torch.where(
-            (f >= a * most(d, s)) & (most(d, s) > 0), t * (lam * most(d, s) / f).clamp(max=1), t),
-        "where neither has an importance the weight keeps its value": lambda t, f, d, s, a, lam: torch.where(
-            f > a * most(d, s), t * (lam * most(d, s) / f).clamp(max=1), t),
-        "dampen the selected weights alone": lambda t, f, d, s, a, lam: t * (lam * most(d, s) / f).clamp(max=1),
-    }  # fmt: skip
-    judge(answer, by(most), cases, slips)
-    print("spared: right")
+    print("group_losses: right")
