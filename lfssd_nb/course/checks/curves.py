@@ -126,6 +126,7 @@ def front(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
         return mask
 
     slips = {
+        "a cell does not beat itself": by(lambda a, A, b, B: (a >= A) & (b <= B)),
         "a cell does not beat its equal: equal cells all stay": by(lambda a, A, b, B: (
             (a >= A) & (b <= B)) & ~torch.eye(a.shape[0], dtype=torch.bool)),
         "equal cells all stay, not only the first": once,
