@@ -14,7 +14,7 @@ def _likeness(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _alike(of: Callable, h: Tensor, a: Tensor, others: Tensor, of_others: Tensor, own: bool) -> float:
-    """Share of rows of ``h`` whose most similar row of ``others`` (not itself if ``own``) is answered alike."""
+    """Share of rows of ``h`` answered like the most similar row of ``others`` (if ``own``, another row)."""
     likeness = of(h, others)
     if own:
         likeness = likeness.masked_fill(torch.eye(len(h), len(others), dtype=torch.bool), -float("inf"))
