@@ -101,12 +101,14 @@ WRONG = {
         (rows_by(lambda v: v.mean(0)), "average over dimension 1"),
         (rows_by(lambda v: v.mean()), "not one for the matrix"),
         (lambda t, f, d, a, lam: torch.where(
-            mean_of(f / d) > a, t * (lam / mean_of(f / d)).clamp(max=1), t), "not the mean of its weights' ratios"),
+            mean_of(f / d) > a, t * (lam / mean_of(f / d)).clamp(max=1), t),
+         "not the mean of its weights' ratios"),
         (some(torch.any), "not whether one of its weights"),
         (some(torch.all), "not whether all of its weights"),
         (rows_by(lambda v: v.max(1, keepdim=True).values), "not its largest"),
         (lambda t, f, d, a, lam: torch.where(
-            above(mean_of(f), mean_of(d), a), t * (lam * d / f).clamp(max=1), t), "the row has one factor"),
+            above(mean_of(f), mean_of(d), a), t * (lam * d / f).clamp(max=1), t),
+         "the row has one factor"),
         (rows_by(mean_of, factor=lambda f, d, lam: lam * d / f), "no weight may grow"),
         (rows_by(mean_of, factor=lambda f, d, lam: (d / f).clamp(max=1)), "has lambda in it"),
         (rows_by(mean_of, lambda f, d, a: f > a * d), "keeps its values"),

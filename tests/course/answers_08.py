@@ -59,7 +59,7 @@ WRONG = {
          "a stranger on it"),
         (lambda m, s, r: found(m, s, math.ceil(r * len(s)) / len(s)), "round the number of strangers down"),
         (lambda m, s, r: (m > torch.quantile(s, 1 - r)).double().mean(), "not interpolated"),
-        (lambda m, s, r: found(m, s, max(r - 1 / len(s), 0)), "one lower"),
+        (lambda m, s, r: found(m, s, (max(int(r * len(s)) - 1, 0) + 0.5) / len(s)), "one lower"),
         (lambda m, s, r: 100 * found(m, s, r), "a share, 0 to 1"),
         (lambda m, s, r: round(found(m, s, r) * len(m)), "not their number"),
         (lambda m, s, r: found(s, m, r), "members are counted"),

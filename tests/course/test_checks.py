@@ -5,12 +5,15 @@ pattern of the hint."""
 
 import importlib
 import re
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 
 from lfssd_nb.course import checks
+from lfssd_nb.course.checks.judge import judge
 
 PAGES = [importlib.import_module(path.stem) for path in sorted(Path(__file__).parent.glob("answers_*.py"))]
 RIGHT = {name: answer for page in PAGES for name, answer in page.RIGHT.items()}
@@ -45,7 +48,6 @@ def unwritten(*arguments):
     raise NotImplementedError("your turn")
 
 
-LATER = {"margin"}  # not yet asked through `judge`
 BAD = {  # answers to any exercise: what comes back, and the hint
     "nothing": (lambda *_: None, "nothing came back"),
     "an exception": (fails, "IndexError in line .*len.arguments"),
@@ -57,7 +59,7 @@ BAD = {  # answers to any exercise: what comes back, and the hint
 }
 
 
-@pytest.mark.parametrize("name", sorted(RIGHT.keys() - LATER))
+@pytest.mark.parametrize("name", sorted(RIGHT))
 @pytest.mark.parametrize("what", BAD)
 def test_a_bad_answer_gets_a_hint_and_no_traceback(name, what, capsys):
     answer, expected = BAD[what]
@@ -83,7 +85,20 @@ def test_jupyter_shows_the_hint_alone():
 def test_every_exercise_has_wrong_answers_and_a_right_one():
     known = {name for name in checks.__all__ if name not in ("NotYet", "expect")}
     assert known == RIGHT.keys() == WRONG.keys()
-    assert all(len(wrong) >= 8 or name in ("two_sided", "margin") for name, wrong in WRONG.items())
+    assert all(len(wrong) >= 8 for wrong in WRONG.values())
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_every_known_slip_is_told_from_all_others(name, monkeypatch):
+    """By some case of the check, so that a slip gets its own hint and not another's."""
+    asked, module = [], sys.modules[getattr(checks, name).__module__]
+    monkeypatch.setattr(module, "judge", lambda *how: asked.append(how[1:]))
+    with suppress(checks.NotYet, TypeError, AttributeError):  # what is asked beside `judge`
+        getattr(checks, name)(None)
+    ((right, cases, slips),) = asked
+    for hint, slip in slips.items():
+        with pytest.raises(checks.NotYet, match=re.escape(f"not yet: {hint}") + "$"):
+            judge(slip, right, cases, slips)
 
 
 def test_a_check_leaves_the_random_state_alone():

@@ -77,14 +77,20 @@ def _close(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-9) -> Tens
 
 
 def _number(value: Any) -> float | None:
-    single = isinstance(value, int | float) or getattr(value, "shape", None) == ()
-    return float(value) if single and not (isinstance(value, Tensor) and value.is_complex()) else None
+    if not isinstance(value, int | float) and getattr(value, "shape", None) != ():
+        return None
+    try:
+        return float(value)
+    except Exception:  # complex, without data, a class with other ideas
+        return None
 
 
 def _kind(a: Any, b: Tensor) -> str | None:
     """In what ``a`` is another kind of thing than the tensor ``b``."""
     if not isinstance(a, Tensor):
         return f"return a tensor, not {_name(a)}"
+    if a.layout != torch.strided or a.is_meta or a.is_quantized:
+        return "return a plain tensor: neither sparse nor quantized nor without data"
     if a.shape != b.shape:
         return f"expected the shape {list(b.shape)}, got {list(a.shape)}"
     if (a.dtype == torch.bool) != (b.dtype == torch.bool):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .hints import expect
-from .judge import judge
+from .judge import judge, numbers
 
 
 def _product(factor: Callable[[float, float], float]) -> Callable:
@@ -49,22 +49,35 @@ def tow(answer: Callable[[dict, dict], float]) -> None:
 
 def margin(answer: Callable[[Tensor], Tensor]) -> None:
     """Exercise 10: ``answer(z)`` returns the largest minus the second largest logit of each row of [N, K]."""
-    z = torch.tensor([[1.0, 4.0, 2.0], [3.0, 3.0, -1.0], [-5.0, -1.0, -2.0]])
-    found = answer(z)
-    expect(isinstance(found, Tensor), f"return a tensor, so that it can be differentiated; got {type(found)}")
-    expect(tuple(found.shape) == (3,), f"one number for each sample, [3]; got {list(found.shape)}")
-    expect(not torch.equal(found, z.max(1).values), "that is the largest logit: subtract the second largest")
-    expect(bool((found >= 0).all()), "the largest minus the second, not the other way round")
-    expect(
-        not torch.equal(found, z.amax(1) - z.amin(1)),
-        "that is largest minus smallest: take the second largest",
-    )
-    expect(float(found[1]) == 0, "two logits that are equally large have a margin of 0: count both")
-    expect(torch.equal(found, torch.tensor([2.0, 0.0, 1.0])), f"expected [2, 0, 1]; got {found.tolist()}")
-    leaf = z[:1].clone().requires_grad_()
-    answer(leaf).sum().backward()
-    expect(
-        leaf.grad is not None and torch.equal(leaf.grad, torch.tensor([[0.0, 1.0, -1.0]])),
-        "its gradient is 1 at the largest and -1 at the second largest logit: nothing may be detached",
-    )
+    cases = {
+        "three rows, one of them with a tie": (
+            torch.tensor([[1.0, 4.0, 2.0], [3.0, 3.0, -1.0], [-5.0, -1.0, -2.0]]),
+        ),
+        "two classes": (numbers(6, 2).float(),),
+        "as many samples as classes": (numbers(4, 4, seed=1).float(),),
+    }
+
+    def right(z: Tensor) -> Tensor:
+        return z.topk(2, 1).values @ z.new_tensor([1.0, -1.0])
+
+    def without_ties(z: Tensor) -> Tensor:
+        return z.amax(1) - z.masked_fill(z == z.amax(1, keepdim=True), -torch.inf).amax(1)
+
+    slips = {
+        "that is the largest logit: subtract the second largest": lambda z: z.amax(1),
+        "the second largest, not the smallest": lambda z: z.amax(1) - z.amin(1),
+        "the largest minus the second, not the other way round": lambda z: -right(z),
+        "one number for each sample, not their sum": lambda z: right(z).sum(),
+        "one number for each sample, not their mean": lambda z: right(z).mean(),
+        "of each row, not of each column": lambda z: z.topk(2, 0).values.T @ z.new_tensor([1.0, -1.0]),
+        "two logits that are equally large have a margin of 0: count both": without_ties,
+        "logits, not probabilities": lambda z: right(z.softmax(1)),
+        "both of them, not their difference: subtract": lambda z: z.topk(2, 1).values,
+    }
+    judge(answer, right, cases, slips)
+    leaf = torch.tensor([[1.0, 4.0, 2.0]], requires_grad=True)
+    found, hint = answer(leaf), "nothing may be detached: the score has to be differentiated"
+    expect(found.requires_grad, hint)
+    (slope,) = torch.autograd.grad(found.sum(), leaf, allow_unused=True)
+    expect(slope is not None and torch.equal(slope, torch.tensor([[0.0, 1.0, -1.0]])), hint)
     print("margin: right")
