@@ -172,6 +172,7 @@ WRONG = {
         (lambda drawn, f: torch.cat([drawn, f]), "expected the shape|every position once"),
         (lambda drawn, f: ordered(drawn.argsort(), f), "comes k-th"),
         (lambda drawn, f: torch.isin(drawn, f), "not a mask"),
+        (lambda drawn, f: ordered(drawn, f).flip(0), "not backwards"),
         (lambda drawn, f: ordered(drawn, f).tolist(), "return a tensor, not list"),
         (overwriting, "the arguments have changed"),
         (lambda drawn, f: drawn[torch.isin(drawn, f)], "D_r comes before it"),

@@ -130,6 +130,7 @@ def reference_order(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
         "D_f, too, in the order drawn, not as stored": _joined(lambda kept, gone: (kept, gone.sort().values)),
         "D_f, too, in the order drawn, not in that of `forget`": lambda drawn, forget: torch.cat(
             [_parts(drawn, forget)[0], forget]),
+        "in the order drawn, not backwards": lambda drawn, forget: right(drawn, forget).flip(0),
         "every position once: D_f is not among D_r": lambda drawn, forget: torch.cat(
             [drawn, _parts(drawn, forget)[1]]),
         "drawn[k] is the position that comes k-th, not the place of position k": by_rank,
