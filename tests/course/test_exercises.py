@@ -16,7 +16,19 @@ import pytest
 from lfssd_nb.course import checks
 
 TEXTS = Path(__file__).resolve().parents[2] / "notebooks" / "text"
-NUMBER = {"00": (1, 2), "01": (3, 5), "02": (3, 5), "03": (3, 5), "08": (3, 5)}  # exercises a page
+NUMBER = {
+    "00": (1, 2),
+    "01": (3, 5),
+    "02": (3, 5),
+    "03": (3, 5),
+    "04": (3, 5),
+    "05": (3, 5),
+    "06": (3, 5),
+    "08": (3, 5),
+    "09": (3, 5),
+    "11": (2, 3),
+    "12": (3, 5),
+}  # fmt: skip  (exercises a page)
 CARD = re.compile(r"^\*\d+ minutes · difficulty [1-5] of 5 · importance [1-5] of 5\*$", re.M)
 FOLD = re.compile(r"^<details><summary>(.+?)</summary>\n\n(.+?)\n\n</details>$", re.M | re.S)
 

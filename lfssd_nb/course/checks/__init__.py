@@ -1,38 +1,65 @@
 """Checks for the exercises: each takes the reader's function, isolates one mechanism, and fails with
 a hint. A pass prints one line."""
 
+from .accuracies import matched_accuracy, per_class
+from .against_gold import answers_apart, confidence_gap, points_lost
+from .alphas import carried, networks
 from .audits import log_odds, rank_p, true_positives, two_sided
+from .choosing import aim, choice, regret
+from .controls import beats_nothing
+from .curves import front, plateau
+from .evidence import js_bits, networks_needed, partial_batch
 from .first import agreement, outside
 from .hints import NotYet, expect
 from .importances import centred, sensitivity, unsquared
 from .likeness import gold_spread, shared
-from .method import networks, partial_batch, spread
-from .metrics import margin, per_class, sibling_gap, tow
+from .metrics import margin, tow
 from .parts import speakers, without
+from .random_sets import image_weights, reference_order, spread
 from .rule import alpha_for, dampened, dampened_rows, undone
 from .sets import forgotten_share, retain_index
+from .sparing import prices, spared
+from .sub_classes import group_losses, sibling_gap
 
 __all__ = [
     "NotYet",
     "agreement",  # page 00
+    "aim",  # 12
     "alpha_for",  # 03
+    "answers_apart",  # 04
+    "beats_nothing",  # 06
+    "carried",  # 09
     "centred",  # 02
+    "choice",  # 12
+    "confidence_gap",  # 04
     "dampened",  # 03
     "dampened_rows",  # 03
     "expect",
     "forgotten_share",  # 01
+    "front",  # 09
     "gold_spread",  # 01
+    "group_losses",  # 05
+    "image_weights",  # 06
+    "js_bits",  # 11
     "log_odds",  # 08
     "margin",  # 10
+    "matched_accuracy",  # 06
     "networks",  # 09
+    "networks_needed",  # 11
     "outside",  # 00
     "partial_batch",  # 11
     "per_class",  # 04
+    "plateau",  # 09
+    "points_lost",  # 04
+    "prices",  # 05
     "rank_p",  # 08
+    "reference_order",  # 06
+    "regret",  # 12
     "retain_index",  # 01
     "sensitivity",  # 02
     "shared",  # 01
     "sibling_gap",  # 05
+    "spared",  # 05
     "speakers",  # 02
     "spread",  # 06
     "tow",  # 07
