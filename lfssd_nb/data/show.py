@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+CURVES = ("black", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")  # Okabe-Ito, but for its yellows
+
 
 @dataclass(frozen=True, eq=False)
 class Images:
@@ -70,7 +72,9 @@ class Curves(Samples):
 
     def draw(self, ax, sample: Tensor) -> None:
         values = sample.float().cpu().numpy()
-        ax.plot(np.arange(values.shape[1]) / (self.rate or 1), values.T, lw=0.7)
+        for k, curve in enumerate(values):
+            look = dict(color=CURVES[k % len(CURVES)], ls="-" if k < len(CURVES) else "--")
+            ax.plot(np.arange(len(curve)) / (self.rate or 1), curve, lw=0.9, **look)
         ax.set_axis_off()
 
 

@@ -158,7 +158,9 @@ class Board:
             text.set_text(_short(trial.data.classes[now]))
             text.set_fontweight("bold" if now != before else "normal")
         if self.caption:
-            self.caption.set_text(f"{setting(reading)}\n{numbers(trial, reading)}")
+            self.caption.set_text(
+                f"{setting(reading)}\n{numbers(trial, reading)}".replace("N/N_f", "$N/N_f$")
+            )
         return self.figure
 
     def png(self, reading: Reading) -> bytes:

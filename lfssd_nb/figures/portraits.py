@@ -32,7 +32,7 @@ def confusions(answers: Mapping[str, Tensor], truth: Tensor, rows: Sequence[str]
         labels = percent.map(lambda v: f"{v:.0f}" if v >= 3 else "")
         sns.heatmap(
             percent, ax=ax, cmap="Greys", vmin=0, vmax=100, cbar=False, annot=labels, fmt="",
-            annot_kws={"size": 7}, xticklabels=columns, yticklabels=rows, linewidths=0.3, linecolor="0.9",
+            annot_kws={"size": 8}, xticklabels=columns, yticklabels=rows, linewidths=0.3, linecolor="0.9",
         )  # fmt: skip
         ax.set(title=LABELS.get(name, name), xlabel="answer", ylabel="")
         ax.tick_params(axis="y", rotation=0)
@@ -60,20 +60,30 @@ def confidences(panels: Mapping[str, Mapping[str, Tensor]]) -> Figure:
 
 
 def damage(reports: Mapping[str, pd.DataFrame]) -> Figure:
-    """Layer (rows) x kind of parameter (columns): share of the weights that were selected, in percent."""
-    figure, axes = plt.subplots(1, len(reports), figsize=(5.6 * len(reports), 3.6))
-    for ax, (title, report) in zip(np.atleast_1d(axes), reports.items(), strict=True):
-        where = pd.DataFrame(report.parameter.map(place).tolist(), columns=["layer", "kind"])
-        sums = pd.concat([where, report[["selected", "size"]].reset_index(drop=True)], axis=1)
-        sums = sums.groupby(["layer", "kind"], sort=False)[["selected", "size"]].sum()
-        share = (100 * sums.selected / sums["size"]).unstack(sort=False)
-        sns.heatmap(share, ax=ax, cmap="Greys", annot=True, fmt=".1f", annot_kws={"size": 7}, cbar=False,
-                    linewidths=0.3, linecolor="0.9")  # fmt: skip
+    """Layer (rows) x kind of parameter (columns): share of the weights that were selected, in percent, in
+    shades of one scale for all panels. A cell is empty where a layer has no such parameters."""
+    shares = {title: _shares(report) for title, report in reports.items()}
+    widths = [2.5 + share.shape[1] for share in shares.values()]
+    figure, axes = plt.subplots(1, len(shares), figsize=(0.42 * sum(widths), 3.8), width_ratios=widths)
+    most = max(share.max(axis=None) for share in shares.values())
+    for ax, (title, share) in zip(np.atleast_1d(axes), shares.items(), strict=True):
+        sns.heatmap(share, ax=ax, cmap="Greys", vmin=0, vmax=most, annot=True, fmt=".1f",
+                    annot_kws={"size": 8}, cbar=False, linewidths=0.3, linecolor="0.9")  # fmt: skip
         ax.set(title=title, xlabel="", ylabel="")
+        ax.grid(visible=False)
         ax.tick_params(axis="x", rotation=45)
-        plt.setp(ax.get_xticklabels(), ha="right")
+        plt.setp(ax.get_xticklabels(), ha="right", rotation_mode="anchor")
         ax.tick_params(axis="y", rotation=0)
+    figure.colorbar(ax.collections[0], ax=axes, label="selected weights (%)", aspect=15, pad=0.01)
     return figure
+
+
+def _shares(report: pd.DataFrame) -> pd.DataFrame:
+    """Selected weights of each layer and kind, in percent; NaN where there are none to select."""
+    where = pd.DataFrame(report.parameter.map(place).tolist(), columns=["layer", "kind"])
+    sums = pd.concat([where, report[["selected", "size"]].reset_index(drop=True)], axis=1)
+    sums = sums.groupby(["layer", "kind"], sort=False)[["selected", "size"]].sum()
+    return (100 * sums.selected / sums["size"]).unstack(sort=False)
 
 
 def over_seeds(
@@ -83,20 +93,25 @@ def over_seeds(
     appearance: every record a tick, and below them the mean with its 95 % interval or, where ``middle`` is
     "median", the median with the range. (Where records stand in two groups, none need be near their mean.)"""
     order = list(dict.fromkeys(table[rows]))
+    names = {"mean": "mean, 95 % interval", "median": "median, range"}
     figure, axes = plt.subplots(
-        1, len(values), figsize=(1.5 + 3.2 * len(values), 0.9 + 0.32 * len(order)), sharey=True
+        1, len(values), figsize=(1.5 + 3.2 * len(values), 1.2 + 0.32 * len(order)), sharey=True
     )
     for ax, (column, title) in zip(np.atleast_1d(axes), values.items(), strict=True):
         for k, name in enumerate(order):
-            dots = table.loc[table[rows] == name, column]
-            ax.plot(dots, np.full(len(dots), k) - 0.14, "|", color="0.45", markersize=7)
+            dots, first = table.loc[table[rows] == name, column], k == 0
+            look = dict(color="0.45", markersize=7, label="a record" if first else None)
+            ax.plot(dots, np.full(len(dots), k) - 0.14, "|", **look)
             at, *reach = _middle(table[table[rows] == name], rows, column, middle)
             ends = np.array(reach)[:, None]
-            ax.errorbar(at, k + 0.18, xerr=ends, fmt=MARKERS[0], color="#0072B2", capsize=3, markersize=5)
+            look = dict(color="black", capsize=3, markersize=5, label=names[middle] if first else None)
+            ax.errorbar(at, k + 0.18, xerr=ends, fmt=MARKERS[0], **look)
         ax.set(title=title)
         ax.set_yticks(range(len(order)), order)
-    np.atleast_1d(axes)[0].invert_yaxis()
-    np.atleast_1d(axes)[0].set_ylabel(ylabel)
+    left = np.atleast_1d(axes)[0]
+    left.invert_yaxis()
+    left.set_ylabel(ylabel)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from ..audit.intervals import mean_and_interval
 from ..data.dataset import Dataset
+from ..parameters import place
 
-# Okabe-Ito colours of rising brightness, each with a hatch of its own
+# Okabe-Ito colours, a hue each, each with a hatch of its own
 STYLES = {
     "original": ("#4d4d4d", ""),
     "gold": ("#E69F00", "//"),
     "lfssd": ("#0072B2", ""),
-    "ssd": ("#56B4E9", ".."),
+    "ssd": ("#CC79A7", ".."),
 }
 LABELS = {"original": "original", "gold": "retrained (gold)", "lfssd": "LFSSD", "ssd": "SSD"}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -90,17 +91,32 @@ def per_class(rows: Mapping[str, Tensor], classes: Sequence[str], xlabel: str = 
 
 
 def layer_shares(reports: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
-    """Share of each parameter tensor that was selected (%), input at the left, output at the right."""
-    figure, ax = plt.subplots(figsize=(10, 3.6))
+    """Share of each parameter tensor that was selected (%), input at the left, output at the right, under the
+    layers' names (`parameters.place`). Filled: matrices and convolutions; open: norms and biases."""
+    figure, ax = plt.subplots(figsize=(10, 4))
     for k, (name, report) in enumerate(reports.items()):
-        colour = STYLES.get(name, (f"C{k}", ""))[0]
-        x = range(len(report))
-        ax.plot(
-            x, 100 * report["share"], MARKERS[k], ls="-", lw=0.8, color=colour, label=LABELS.get(name, name)
+        where = pd.DataFrame(report.parameter.map(place).tolist(), columns=["layer", "kind"])
+        x, share = (
+            np.arange(len(report)) + 0.15 * (2 * k - len(reports) + 1),
+            100 * report["share"].to_numpy(),
         )
-    ax.set_xticks(range(len(report)), report["parameter"], rotation=90, fontsize=7)
-    ax.set(ylabel="selected weights (%)", title=title)
-    ax.legend()
+        thick = ~where.kind.str.contains("norm|bias").to_numpy()
+        style = dict(color=STYLES.get(name, (f"C{k}", ""))[0], marker=MARKERS[k], ls="", ms=5)
+        ax.vlines(x, 0, share, color=style["color"], lw=0.7, alpha=0.6)
+        ax.plot(x[thick], share[thick], label=LABELS.get(name, name), **style)
+        ax.plot(
+            x[~thick], share[~thick], mfc="white", label=f"{LABELS.get(name, name)}, norm or bias", **style
+        )
+    tensors = {name: np.flatnonzero(where.layer == name) for name in dict.fromkeys(where.layer)}
+    for at in tensors.values():
+        ax.axvline(at[-1] + 0.5, color="0.75", lw=1)
+    ax.set_xticks([at.mean() for at in tensors.values()], tensors)
+    ax.grid(axis="x", visible=False)
+    ax.set(
+        xlabel="parameter tensors, input to output", ylabel="selected weights (%)", title=title,
+        xlim=(-0.5, len(where) - 0.5),
+    )  # fmt: skip
+    figure.legend(loc="outside lower center", ncols=2 * len(reports), frameon=False)
     return figure
 
 
@@ -118,16 +134,19 @@ def strips(
     the 95 % interval over networks (`intervals.mean_and_interval`) where there are three or more.
     """
     names = list(dict.fromkeys(table[by]))
-    size = (5.2 * len(columns), 0.4 * len(names) + 1.1)
+    size = (5 * len(columns), 0.36 * len(names) + 1.3)
     figure, axes = plt.subplots(1, len(columns), figsize=size, sharey=True, squeeze=False)
+    middle = "mean of the networks" + (" (bar: 95 % interval)" if interval_of else "")
     for ax, (column, label) in zip(axes.flat, columns.items(), strict=True):
         each = table.groupby([by, network], sort=False)[column].mean().reset_index()
         found = mean_and_interval(each, [by], column).reindex(names)
-        ax.plot(table[column], table[by].map(names.index) - 0.2, "|", color="0.6", ms=7)
-        ax.plot(each[column], each[by].map(names.index), "o", mfc="none", mec="0.35", ms=5)
+        ax.plot(table[column], table[by].map(names.index) - 0.2, "|", color="0.6", ms=7, label="a case")
+        ax.plot(each[column], each[by].map(names.index), "o", mfc="none", mec="0.35", ms=5, label="a network")
         half = found.half.where((found.n >= 3) & (column in interval_of))
-        ax.errorbar(found["mean"], np.arange(len(names)) + 0.22, xerr=half, fmt="o", color="#0072B2", ms=5)
+        at = np.arange(len(names)) + 0.22
+        ax.errorbar(found["mean"], at, xerr=half, fmt="o", color="black", ms=5, label=middle)
         ax.set(xlabel=label)
     axes[0, 0].set_yticks(range(len(names)), names)
     axes[0, 0].invert_yaxis()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure

@@ -225,7 +225,7 @@ def test_picture_has_the_numbers_and_pyplot_never_hears_of_it(cases):
         100 * reading.selected,
     ):
         assert f"{value:.1f}"[:-1] in caption
-    assert "α = α′ N/N_f = 3)" in caption and "λ = 0.2" in caption
+    assert "α = α′ $N/N_f$ = 3)" in caption and "λ = 0.2" in caption
     with matplotlib.rc_context():
         style.use_style()
         assert sliders.explore(model, data, scenario, pairs, gold).image.value == widget.image.value
