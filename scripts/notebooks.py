@@ -119,8 +119,8 @@ def _read(log: Path) -> list[dict]:
 
 
 def smaller(png: str) -> str:
-    """A base64 PNG with a palette that keeps rare colours, as of a thin line, and leans to frequent ones: of 32
-    or 64 where no pixel is off by more than 24 of 255, else of 128. A third of the size or less."""
+    """A base64 PNG with a palette that keeps rare colours, as of a thin line, and leans to frequent ones: of
+    32 or 64 where no pixel is off by more than 24 of 255, else of 128. A third of the size or less."""
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
     for colours in (32, 64, 128):
         fewer = picture.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
