@@ -4,6 +4,8 @@ r"""Importances over several processes: every rank takes a share of the samples,
 ...     i_d = spread(sensitivity, model, x)             # of all of x, on every rank
 ...     forgotten = unlearn.lfssd(model, spread(sensitivity, model, x[forget]), i_d)
 
+(Importances are given, so that an alpha that is left out is the constant of `unlearn.default_alpha`.)
+
 Sums, counts and samples of disjoint shares add up (`Importance.__add__`), so that every rank ends with
 the importance of the whole set. Per-sample importance is split by samples; batch-mean importance by whole
 batches, so that the published batches stay as they are. Only the order in which float32 sums are added

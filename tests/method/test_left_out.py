@@ -349,6 +349,14 @@ def test_what_cannot_be_chosen_for_is_refused_and_alpha_is_the_remedy(tiny, x, t
         ask(tiny, x[three], x)
 
 
+def test_what_forward_calls_in_place_of_its_model_is_left_alone(model, x, three):
+    model.train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(ValueError, match="forward does not use the model that it is given"):
+        unlearn.lfssd(model, x[three], x, forward=lambda _, batch: model(batch))
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items()) and model[1].training
+
+
 def test_a_generator_is_read_once_where_alpha_is_given(tiny, x, three, chosen):
     done = unlearn.lfssd(tiny, x[three], (b for b in x.split(40)), alpha=chosen.alpha)
     assert same(done.model, chosen.model) or done.report.selected.sum() > 0
