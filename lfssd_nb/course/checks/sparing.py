@@ -55,14 +55,16 @@ def prices(answer: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> None:
         least = lost.masked_fill(~gone, float("inf")).amin(1)
         return least.masked_fill(least.isinf(), float("nan")).nanmean()
 
+    def dearest(lost: Tensor, gone: Tensor) -> Tensor:
+        return -_own(-lost, gone)
+
     def largest_alpha(lost: Tensor, gone: Tensor) -> Tensor:
         at = [g.nonzero().amax() if g.any() else None for g in gone]
         return torch.stack([row[k] if k is not None else row[0] * float("nan")
                             for row, k in zip(lost, at, strict=True)]).mean()  # fmt: skip
 
     slips = {
-        "the best retained accuracy, the *least* price, not the highest": lambda r, f, o, m: right(
-            -r + 2 * o[:, None], f, o, m) * -1,
+        "of the thresholds that forget take the one that keeps most: the least price": _prices(dearest),
         "at most `most`: the limit itself is allowed": lambda r, f, o, m: right(r, f, o, m - 1e-9),
         "how much is left, not how much is gone: forgotten <= most": lambda r, f, o, m: right(r, -f, o, -m),
         "the price is positive where accuracy is lost: original minus retained": lambda *a: -right(*a),
