@@ -12,6 +12,7 @@ import base64
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -36,6 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BOOKS = ROOT / "notebooks"
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 QUIET = {"LFSSD_PROGRESS": "off", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "OMP_NUM_THREADS": "1"}
+PANDAS_STYLE = r"<style scoped>.*?</style>\n?"  # the same in every table
 LONGEST_FIRST = ("09", "08", "04", "05", "06", "02", "01")  # so that no core idles at the end
 
 
@@ -84,10 +86,13 @@ def execute(
         for output in cell.get("outputs", ()):
             if output.output_type == "error":
                 errors.append((number, f"{output.ename}: {output.evalue}"))
+            shown = output.get("data", {})
             # a widget whose state is not kept: Jupyter would show an error instead of the text beside it
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-            if "image/png" in output.get("data", {}):
-                output["data"]["image/png"] = smaller(output["data"]["image/png"])
+            shown.pop("application/vnd.jupyter.widget-view+json", None)
+            if "image/png" in shown:
+                shown["image/png"] = smaller(shown["image/png"])
+            if "text/html" in shown:
+                shown["text/html"] = re.sub(PANDAS_STYLE, "", shown["text/html"], flags=re.S)
     describe(notebook)
     notebook.metadata = nbformat.from_dict(KERNEL | {"language_info": {"name": "python"}})
     return Done(page, notebook, statements, errors, time.perf_counter() - start)
