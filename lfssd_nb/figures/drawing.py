@@ -19,7 +19,7 @@ from .style import STYLES
 
 FORGET, FULL = torch.tensor([2.4, 2.1, 6.0, 1.6, 6.75]), torch.tensor([2.0, 3.0, 1.0, 2.0, 1.5])
 WEIGHTS, ALPHA = torch.tensor([1.0, -0.8, 1.2, 0.6, -1.0]), 3.0
-SELECTED, REST, GONE = STYLES["lfssd"][0], "0.6", "#CC79A7"
+SELECTED, REST, GONE = STYLES["lfssd"][0], "0.6", "#009E73"
 
 
 def method() -> Figure:
@@ -30,10 +30,10 @@ def method() -> Figure:
     picked = dampening.selected(FORGET, FULL, ALPHA)
     colours = [SELECTED if one else REST for one in picked]
     _sets(figure.add_subplot(rows[0, :]))
-    _weights(figure.add_subplot(rows[1, 0]), FORGET, [GONE] * 5, "2 · importance I(D_f)", (0, 7.5))
-    _weights(figure.add_subplot(rows[1, 1]), FULL, [REST] * 5, "2 · importance I(D)", (0, 7.5))
+    _weights(figure.add_subplot(rows[1, 0]), FORGET, [GONE] * 5, "2 · importance $I(D_f)$", (0, 7.5))
+    _weights(figure.add_subplot(rows[1, 1]), FULL, [REST] * 5, "2 · importance $I(D)$", (0, 7.5))
     axes = figure.add_subplot(rows[2, :])
-    _weights(axes, FORGET / FULL, colours, "3 · ratio r = I(D_f) / I(D): select above α", (0, 7))
+    _weights(axes, FORGET / FULL, colours, "3 · ratio $r = I(D_f) / I(D)$: select above $α$", (0, 7))
     axes.axhline(ALPHA, color="0.2", ls="--")
     axes.text(-0.45, ALPHA + 0.15, "α", fontsize="large")
     axes = figure.add_subplot(rows[3, :])
@@ -55,12 +55,12 @@ def _weights(axes: Axes, values: Tensor, colours: Sequence[str], title: str, yli
 
 def _sets(axes: Axes) -> None:
     """D with D_f inside it, and an arrow from either."""
-    axes.set(xlim=(0, 10), ylim=(0, 4.2), title="1 · the forget set D_f lies inside D")
+    axes.set(xlim=(0, 10), ylim=(0, 4.2), title="1 · the forget set $D_f$ lies inside $D$")
     axes.axis("off")
     look = dict(boxstyle="round,pad=0.02,rounding_size=0.3", ec="0.4")
     axes.add_patch(FancyBboxPatch((0.2, 0.9), 9.6, 3.1, fc="0.9", **look))
     axes.add_patch(FancyBboxPatch((0.6, 1.2), 3.6, 1.5, fc=GONE, **look))
-    axes.text(5, 3.35, "D: all training images", ha="center", va="center")
-    axes.text(2.4, 1.95, "D_f: the threes", ha="center", va="center")
+    axes.text(5, 3.35, "$D$: all training images", ha="center", va="center")
+    axes.text(2.4, 1.95, "$D_f$: the threes", ha="center", va="center")
     for x in (2.4, 7.5):
         axes.annotate("", (x, 0), (x, 1.2), arrowprops=dict(arrowstyle="-|>", color="0.2", lw=1.5))
