@@ -2,9 +2,9 @@
 
 An exercise is a heading ``### Exercise 2 · Name``, a card ``*10 minutes · difficulty 2 of 5 ·
 importance 4 of 5*``, a task, two or three hints to unfold (without code blocks, which would become
-cells), and a cell with a stub and its check as a comment. A question of the quiz is a cell of its own,
-``**Quiz 1.** ...``, with choices to unfold, ``(a) ...``, and in each a reason that begins with Yes or
-No."""
+cells), and a cell with a stub and its check as a comment; on page A1 the stub is a function to mend. A
+question of the quiz is a cell of its own, ``**Quiz 1.** ...``, with choices to unfold, ``(a) ...``, and in
+each a reason that begins with Yes or No."""
 
 import ast
 import re
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jupytext
 import pytest
+import torch
 
 from lfssd_nb.course import checks
 
@@ -24,10 +25,13 @@ NUMBER = {
     "04": (3, 5),
     "05": (3, 5),
     "06": (3, 5),
+    "07": (3, 5),
     "08": (3, 5),
     "09": (3, 5),
+    "10": (3, 5),
     "11": (2, 3),
     "12": (3, 5),
+    "a1": (3, 5),
 }  # fmt: skip  (exercises a page)
 CARD = re.compile(r"^\*\d+ minutes · difficulty [1-5] of 5 · importance [1-5] of 5\*$", re.M)
 FOLD = re.compile(r"^<details><summary>(.+?)</summary>\n\n(.+?)\n\n</details>$", re.M | re.S)
@@ -59,10 +63,30 @@ def test_an_exercise_has_a_card_hints_and_a_stub_that_stops_nothing(page):
         hints = [summary for summary, _ in FOLD.findall(prose)]
         assert hints == [f"Hint {k}" for k in range(1, len(hints) + 1)] and 2 <= len(hints) <= 3, prose[:60]
         (function,) = ast.parse(code).body  # the check is a comment
-        assert isinstance(function, ast.FunctionDef) and isinstance(function.body[-1], ast.Raise), code
+        assert isinstance(function, ast.FunctionDef), code
+        assert isinstance(function.body[-1], ast.Return if page == "a1" else ast.Raise), code
         assert ast.get_docstring(function), code
         called = re.search(r"^# checks\.(\w+)\((\w+)\)$", code, re.M)
         assert called and called[1] in checks.__all__ and called[2] == function.name, code
+
+
+TRAPS = {
+    "reported": "the images that chose the setting must not report on it",
+    "undisturbed": "in train mode batch norm mixes the images of a batch",
+    "one_pass": "the second pass comes in another order",
+}
+
+
+def test_a_function_to_mend_falls_into_the_trap_that_its_check_names():
+    tried = []
+    for _, code in exercises("a1"):
+        check, name = re.search(r"^# checks\.(\w+)\((\w+)\)$", code, re.M).groups()
+        page = {"torch": torch}
+        exec(code, page)
+        with pytest.raises(checks.NotYet, match=TRAPS[check]):
+            getattr(checks, check)(page[name])
+        tried.append(check)
+    assert tried == [*TRAPS]
 
 
 @pytest.mark.parametrize("page", NUMBER)
@@ -89,6 +113,8 @@ def test_a_quiz_has_three_questions_and_a_reason_for_every_choice(page):
         assert len(letters) == 1, question
         right += letters
     answer = "**Quiz.** " + ", ".join(f"{k} ({letter})" for k, letter in enumerate(right, 1)) + "."
-    section = re.search(rf"^## {page} ·.*?(?=^## \d|\Z)", (TEXTS / "solutions.md").read_text(), re.M | re.S)
+    section = re.search(
+        rf"^## {page.upper()} ·.*?(?=^## |\Z)", (TEXTS / "solutions.md").read_text(), re.M | re.S
+    )
     assert section and answer in section[0], answer
     assert len({*right}) > 1, "the right choice is not always the same"

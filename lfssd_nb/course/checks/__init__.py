@@ -6,6 +6,7 @@ from .against_gold import answers_apart, confidence_gap, points_lost
 from .alphas import carried, networks
 from .audits import log_odds, rank_p, true_positives, two_sided
 from .choosing import aim, choice, regret
+from .comparing import cost, paired
 from .controls import beats_nothing
 from .curves import front, plateau
 from .evidence import js_bits, networks_needed, partial_batch
@@ -14,12 +15,14 @@ from .hints import NotYet, expect
 from .importances import centred, sensitivity, unsquared
 from .likeness import gold_spread, shared
 from .metrics import margin, tow
+from .own import people_apart, soft
 from .parts import speakers, without
 from .random_sets import image_weights, reference_order, spread
 from .rule import alpha_for, dampened, dampened_rows, undone
 from .sets import forgotten_share, retain_index
 from .sparing import prices, spared
 from .sub_classes import group_losses, sibling_gap
+from .traps import one_pass, reported, undisturbed
 
 __all__ = [
     "NotYet",
@@ -32,6 +35,7 @@ __all__ = [
     "centred",  # 02
     "choice",  # 12
     "confidence_gap",  # 04
+    "cost",  # 07
     "dampened",  # 03
     "dampened_rows",  # 03
     "expect",
@@ -46,8 +50,11 @@ __all__ = [
     "matched_accuracy",  # 06
     "networks",  # 09
     "networks_needed",  # 11
+    "one_pass",  # A1
     "outside",  # 00
+    "paired",  # 07
     "partial_batch",  # 11
+    "people_apart",  # 10
     "per_class",  # 04
     "plateau",  # 09
     "points_lost",  # 04
@@ -55,16 +62,19 @@ __all__ = [
     "rank_p",  # 08
     "reference_order",  # 06
     "regret",  # 12
+    "reported",  # A1
     "retain_index",  # 01
     "sensitivity",  # 02
     "shared",  # 01
     "sibling_gap",  # 05
+    "soft",  # 10
     "spared",  # 05
     "speakers",  # 02
     "spread",  # 06
     "tow",  # 07
     "true_positives",  # 08
     "two_sided",  # 08
+    "undisturbed",  # A1
     "undone",  # 03
     "unsquared",  # 02
     "without",  # 02

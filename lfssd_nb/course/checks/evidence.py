@@ -52,12 +52,12 @@ def partial_batch(answer: Callable[[Tensor, int], Tensor]) -> None:
 
 
 @functools.cache
-def _student(n: int, share: float = 0.975) -> float:
+def student(n: int, share: float = 0.975) -> float:
     """The quantile of Student's t for a mean of n values."""
     return float(t.ppf(share, n - 1))
 
 
-def _by_network(values: Tensor, network: Tensor) -> Tensor:
+def by_network(values: Tensor, network: Tensor) -> Tensor:
     return torch.stack([values[network == k].mean() for k in network.unique()])
 
 
@@ -87,29 +87,29 @@ def networks_needed(answer: Callable[[Tensor, Tensor, float], int]) -> None:
     }
 
     def of_networks(values: Tensor, network: Tensor) -> Tensor:
-        return _by_network(values, network).std()
+        return by_network(values, network).std()
 
-    right = _needed(of_networks, _student)
+    right = _needed(of_networks, student)
 
     def fixed_freedom(values: Tensor, network: Tensor, points: float) -> int:
         have = len(network.unique())
-        return _needed(of_networks, lambda n: _student(have))(values, network, points)
+        return _needed(of_networks, lambda n: student(have))(values, network, points)
 
     slips = {
         "records of one network share it: the deviation of the networks' means, not of the records": _needed(
-            lambda v, k: v.std(), _student),
+            lambda v, k: v.std(), student),
         "the sample deviation, with n - 1 in it": _needed(
-            lambda v, k: _by_network(v, k).std(correction=0), _student),
+            lambda v, k: by_network(v, k).std(correction=0), student),
         "few networks: Student's t, not 1.96": _needed(of_networks, lambda n: float(norm.ppf(0.975))),
         "Student's t for the n that you ask for, n - 1 degrees of freedom, not for those that you have": (
             fixed_freedom),
-        "n networks have n - 1 degrees of freedom": _needed(of_networks, lambda n: _student(n + 1)),
-        "the half-width, not the whole interval": _needed(of_networks, lambda n: 2 * _student(n)),
+        "n networks have n - 1 degrees of freedom": _needed(of_networks, lambda n: student(n + 1)),
+        "the half-width, not the whole interval": _needed(of_networks, lambda n: 2 * student(n)),
         "95 % between two ends: 2.5 % on either side": (
-            _needed(of_networks, lambda n: _student(n, 0.95))),
+            _needed(of_networks, lambda n: student(n, 0.95))),
         "the interval of the *mean*: divide by the root of n": lambda v, k, points: next(
-            n for n in range(2, 10_000) if _student(n) * float(of_networks(v, k)) / n <= points),
-        "the deviation, not the variance": _needed(lambda v, k: of_networks(v, k) ** 2, _student),
+            n for n in range(2, 10_000) if student(n) * float(of_networks(v, k)) / n <= points),
+        "the deviation, not the variance": _needed(lambda v, k: of_networks(v, k) ** 2, student),
         "the interval, not the standard error alone": _needed(of_networks, lambda n: 1.0),
         "all networks, not how many more than you have": lambda v, k, points: (
             right(v, k, points) - len(k.unique())),

@@ -35,10 +35,17 @@ def asked(answer: Callable, what: str, arguments: tuple) -> Any:
         raise NotYet("not yet: put your code in the place of `raise NotImplementedError`") from None
     except Exception as error:
         raise NotYet(f"not yet: {what}: {type(error).__name__}{_where(error)}: {error}") from error
+    for model, before in zip(given, arguments, strict=True):
+        hint = "the model is left in another mode; put every module back into the mode in which it came"
+        expect(_modes(model) == _modes(before), f"{what}: {hint}")
     untouched = all(same(a, b, rtol=0, atol=0) for a, b in zip(given, arguments, strict=True))
     expect(untouched, f"{what}: the arguments have changed; work on copies and return something new")
     expect(found is not None, f"{what}: nothing came back (None): end the function with `return ...`")
     return found
+
+
+def _modes(model: Any) -> list[bool]:
+    return [module.training for module in model.modules()] if isinstance(model, nn.Module) else []
 
 
 def _where(error: Exception) -> str:
@@ -54,7 +61,7 @@ def same(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-9) -> bool:
     """Equal up to rounding, NaN where ``b`` is NaN, with the shapes of tensors, the keys of dictionaries, and
     whole numbers or truth values where ``b`` has them. A tensor of one number passes for a number."""
     if isinstance(b, nn.Module):
-        return a.training == b.training and same(a.state_dict(), b.state_dict(), rtol, atol)
+        return _modes(a) == _modes(b) and same(a.state_dict(), b.state_dict(), rtol, atol)
     if isinstance(b, Mapping):
         return (
             isinstance(a, Mapping) and a.keys() == b.keys() and all(same(a[k], b[k], rtol, atol) for k in b)
