@@ -90,8 +90,9 @@ def lfssd(
     after another, no two at a time, and holds the samples drawn.
 
     Returns a new model. Warns when no weight changed, and when at the chosen alpha the share of answers left
-    on D_f is more than 1/2 above the aim. Raises what `sensitivity` and `dampen` raise, and ``ValueError`` for an unknown option, for a
-    D_f that is all of D, and where agreement cannot choose (`agreement.chosen`): then give alpha.
+    on D_f is more than 1/2 above the aim. Raises what `sensitivity` and `dampen` raise, and ``ValueError``
+    for an unknown option, for a D_f that is all of D, and where agreement cannot choose
+    (`agreement.chosen`): then give alpha.
     """
     for given in (forget, full):
         if isinstance(given, tuple):

@@ -109,11 +109,9 @@ def _runs(loss: Tensor, tie: float) -> list[list[int]]:
 
 
 def _middle(
-    loss: Tensor,
-    tie: float,
-    pick: Callable[[list[int]], int] = lambda run: run[len(run) // 2],
-    which: Callable[[list[list[int]]], list[int]] = lambda runs: max(runs, key=lambda run: (len(run), run)),
-) -> int:
+    loss: Tensor, tie: float, pick: Callable = lambda run: run[len(run) // 2],
+    which: Callable = lambda runs: max(runs, key=lambda run: (len(run), run)),
+) -> int:  # fmt: skip
     """The place that ``pick`` takes of the run ``which``: the longest, of equally long ones the last."""
     return pick(which(_runs(loss, tie)))
 
