@@ -18,6 +18,7 @@ r"""The dampening rule: which weights shrink, and by how much (SSD, 2308.07707; 
 """
 
 import math
+from numbers import Real
 from collections.abc import Callable
 
 import pandas as pd
@@ -141,7 +142,10 @@ def check_importances(
 
 
 def check_settings(alpha: float | None, lam: float) -> None:
-    """Raises ``ValueError`` unless alpha > 0 (None: a default is taken) and lam >= 0, both finite."""
+    """Raises ``ValueError`` unless alpha > 0 (None: a default is taken) and lam >= 0, both finite numbers."""
+    for name, value in (("alpha", alpha), ("lam", lam)):
+        if not (isinstance(value, Real) or (name == "alpha" and value is None)):
+            raise ValueError(f"{name} must be a number, got {value!r}; of a tensor with one entry pass .item()")
     if alpha is not None and not (alpha > 0 and math.isfinite(alpha)):
         raise ValueError(f"alpha must be positive and finite, got {alpha}; try 0.4 * N / N_f")
     if not (lam >= 0 and math.isfinite(lam)):

@@ -26,7 +26,8 @@ def draw(
     ``adapted``: see `batches.read`. A loader that shuffles gives other samples every time.
 
     Raises ``ValueError`` for sets of another size than that (an iterator that was used up), where nothing of
-    D_f is found in D (a loader that augments), and where D has fewer than two samples that D_f has not.
+    D_f is found in D though ten or more were to be expected (a loader that augments), and where D has fewer
+    than two samples that D_f has not.
     """
     known: set[bytes] = set()
     few, rest = [], []

@@ -89,9 +89,10 @@ def lfssd(
     ``offload="cpu"``. `sensitivity` and `dampen` say what else there is. Choosing alpha makes one new model
     after another, no two at a time, and holds the samples drawn.
 
-    Returns a new model. Warns when no weight changed, and when the chosen alpha leaves more than half of what
-    it aimed at. Raises what `sensitivity` and `dampen` raise, and ``ValueError`` for an unknown option, for a
-    D_f that is all of D, and where agreement cannot choose (`agreement.chosen`): then give alpha.
+    Returns a new model. Warns when no weight changed, and when at the chosen alpha the share of answers left
+    on D_f is more than 1/2 above the aim. Raises what `sensitivity` and `dampen` raise, and ``ValueError``
+    for an unknown option, for a D_f that is all of D, and where agreement cannot choose
+    (`agreement.chosen`): then give alpha.
     """
     for given in (forget, full):
         if isinstance(given, tuple):

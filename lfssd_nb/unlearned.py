@@ -32,8 +32,8 @@ class Unlearned:
 
     @property
     def falls_short(self) -> bool:
-        """Whether alpha was chosen and more than half of the answers on D_f that the aim would have changed
-        are still those of the original, see `agreement`."""
+        r"""Whether alpha was chosen and :math:`A_{\alpha^*}(D_f)` is more than 1/2 above :math:`A^*`, see
+        `agreement`. (With an aim of 1/2 or more it cannot be.)"""
         return self.choice is not None and self.choice.left - self.choice.aim > 0.5
 
     @property

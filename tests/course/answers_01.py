@@ -109,6 +109,8 @@ WRONG = {
         (lambda a, b: 100 * sum(int((p == q).sum()) 
          for p, q in zip(a.parameters(), b.parameters(), strict=True))
          / sum(p.numel() for p in a.parameters()), "not one for all"),
+        (lambda a, b: {k: 100 * torch.isin(p, b.state_dict()[k]).double().mean()
+                       for k, p in a.named_parameters()}, "in its place"),
         (lambda a, b: list(common(a, b).values()), "return a dict by name, not list"),
         (lambda a, b: {k.split(".")[0]: v for k, v in common(a, b).items()}, "the dict lacks"),
         (lambda a, b: {k: p == b.state_dict()[k] for k, p in a.named_parameters()},

@@ -90,6 +90,7 @@ WRONG = {
         (lambda f, d, n: int(above(f, d, smallest_alpha(f, d, n)).sum()), "not the number of weights"),
         (lambda f, d, n: smallest_alpha(f, d, len(f) - n), "not how many are left"),
         (lambda f, d, n: [*(d / f)[d > 0].sort(descending=True).values, 0.0][n], "the ratio is I_F / I_D"),
+        (lambda f, d, n: (f / d)[d > 0].topk(min(n + 1, int((d > 0).sum()))).values[-1], "alpha is 0"),
         (lambda f, d, n: falling(f, d, n)[0][n], "IndexError in line"),
         (lambda f, d, n: falling(f, d, n)[0][:n], "return one number, not a tensor"),
         (lambda f, d, n: (f / d)[d > 0].quantile(1 - n / len(f)), "expected .* got"),

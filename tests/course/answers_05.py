@@ -171,6 +171,8 @@ WRONG = {
                    lambda f, d, s, lam: (lam * most(d, s) / f).clamp(max=1)), "a tie is not selected"),
         (with_mask(lambda f, d, s, a: f > a * most(d, s),
                    lambda f, d, s, lam: (lam * most(d, s) / f).clamp(max=1)), "keeps its value"),
+        (with_mask(lambda f, d, s, a: (f > a * d) & (f > a * s) & (d > 0),
+                   lambda f, d, s, lam: (lam * most(d, s) / f).clamp(max=1)), "needed is what D"),
         (lambda t, f, d, s, a, lam: t * (lam * most(d, s) / f).clamp(max=1), "the selected weights alone"),
         (in_place, "the arguments have changed"),
         (lambda *a: spare(*a).tolist(), "return a tensor, not list"),

@@ -67,6 +67,8 @@ WRONG = {
         (lambda m, s, r: found(m, torch.cat([s, m]), r), "from the strangers alone"),
         (lambda m, s, r: found(-m, -s, r), "from the top"),
         (lambda m, s, r: found(s, s, r), "among the members"),
+        (lambda m, s, r: found(m, s, round(r * len(s)) / len(s)), "not to the nearest"),
+        (lambda m, s, r: found(m, s, min(r, 1 - 1 / len(s))), "below every stranger"),
         (lambda m, s, r: m > s.max(), "return one number, not a tensor"),
         (lambda m, s, r: s.sort(descending=True).values[int(r * len(s))], "IndexError in line"),
         (lambda m, s, r: r, "expected"),

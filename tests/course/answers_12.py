@@ -73,6 +73,17 @@ def by_pick(pick):
     return lambda *a: choose(*a, pick=pick)
 
 
+def first_of_equals(alphas, kept, left, aim, tie):
+    turned = plateau((1 - kept + (left - aim).abs()).flip(0).tolist(), tie)
+    return alphas[len(alphas) - 1 - turned[(len(turned) - 1) // 2]]
+
+
+def of_all_low(alphas, kept, left, aim, tie):
+    loss = 1 - kept + (left - aim).abs()
+    low = (loss <= loss.min() + tie).nonzero()[:, 0]
+    return float(alphas[low[len(low) // 2]])
+
+
 def values_mean(alphas, kept, left, aim, tie):
     run = plateau((1 - kept + (left - aim).abs()).tolist(), tie)
     return sum(float(alphas[k]) for k in run) / len(run)
@@ -126,6 +137,9 @@ WRONG = {
         (by_loss(lambda k, f, aim: 1 - k + max(aim - f, 0)), "and so is more"),
         (by_loss(lambda k, f, aim: abs(f - aim)), "kept of D_r counts"),
         (by_loss(lambda k, f, aim: 1 - k), "left of D_f counts"),
+        (by_loss(lambda k, f, aim: 1 - k + (f - aim) ** 2), "not its square"),
+        (first_of_equals, "not the first"),
+        (of_all_low, "not the middle of all"),
         (lambda a, k, f, aim, tie: plateau((1 - k + (f - aim).abs()).tolist(), tie)[-1] // 2, "expected"),
         (lambda a, *rest: choose(torch.arange(8), *rest), "not its place"),
         (lambda a, k, f, aim, tie: choose(a, k, f, aim, 0.0), "within `tie`"),

@@ -33,6 +33,33 @@ def test_a_right_answer_passes(name, capsys):
     assert capsys.readouterr().out == f"{name}: right\n"
 
 
+def backwards(model, x):
+    """LFSSD's importance, from ``.grad``."""
+    model.eval()
+    found = {name: 0.0 for name, _ in model.named_parameters()}
+    for one in x:
+        model.zero_grad()
+        model(one).square().sum().backward()
+        found = {name: found[name] + p.grad.abs() / len(x) for name, p in model.named_parameters()}
+    return found
+
+
+def by_rates(members, strangers, rate):
+    """The lowest threshold whose rate, in float32, is small enough."""
+    thresholds = [-torch.inf, *strangers.tolist()]
+    threshold = min(t for t in thresholds if (strangers > t).float().mean().item() <= rate)
+    return (members > threshold).float().mean().item()
+
+
+STYLES = {"sensitivity": backwards, "true_positives": by_rates}
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_right_answer_in_another_style_passes(name, capsys):
+    getattr(checks, name)(STYLES[name])
+    assert capsys.readouterr().out == f"{name}: right\n"
+
+
 @pytest.mark.parametrize(("name", "k"), [(name, k) for name in WRONG for k in range(len(WRONG[name]))])
 def test_a_wrong_answer_gets_its_hint(name, k, capsys):
     wrong, expected = WRONG[name][k]
@@ -48,9 +75,14 @@ def unwritten(*arguments):
     raise NotImplementedError("your turn")
 
 
+def subtracted(*arguments):
+    return torch.tensor([True]) - torch.tensor([False])
+
+
 BAD = {  # answers to any exercise: what comes back, and the hint
     "nothing": (lambda *_: None, "nothing came back"),
     "an exception": (fails, "IndexError in line .*len.arguments"),
+    "what PyTorch cannot do": (subtracted, "NotImplementedError in line .*: Subtraction"),
     "still to be written": (unwritten, "in the place of `raise NotImplementedError`"),
     "too few arguments": (lambda: 0, "TypeError.*argument"),
     "a word": (lambda *_: "3", "not str|got 3|got str"),

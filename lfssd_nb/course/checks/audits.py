@@ -53,14 +53,18 @@ def true_positives(answer: Callable[[Tensor, Tensor, float], float]) -> None:
         "at most 1 % of 20: none": (high, low, 0.01),
         "at most 0.3 of 8: two": (high, low[:8], 0.3),
         "many ties": (chosen(30, 5).double(), chosen(16, 4, seed=1).double(), 0.25),
-        "members between strangers": (torch.arange(12) + 0.5, torch.arange(10.0), 0.3),
-        "all may be accused": (high, low, 1.0),
+        "members between strangers": (torch.arange(12) + 0.5, torch.arange(8.0), 0.45),
+        "all may be accused": (high - 4, low, 1.0),
     }
     slips = {
         "above the threshold: a stranger on it must not be accused": lambda m, s, rate: float(
             (m >= s.sort(descending=True).values[min(int(rate * len(s)), len(s) - 1)]).double().mean()),
         "at most `rate`: round the number of strangers down": lambda m, s, rate: _found(
             m, s, -int(-rate * len(s) // 1)),
+        "at most `rate`: round down, not to the nearest number": lambda m, s, rate: _found(
+            m, s, round(rate * len(s))),
+        "if all may be accused, all members are found, those below every stranger, too": lambda m, s, rate: (
+            _found(m, s, min(int(rate * len(s)), len(s) - 1))),
         "strangers come in whole numbers: the threshold is a score of one, not interpolated":
             lambda m, s, rate: float((m > s.quantile(1 - rate)).double().mean()),
         "as many strangers as allowed may be above: the threshold is one lower": lambda m, s, rate: _found(

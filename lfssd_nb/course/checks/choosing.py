@@ -100,16 +100,20 @@ def _loss(kept: Tensor, left: Tensor, aim: float) -> Tensor:
     return 1 - kept + (left - aim).abs()
 
 
-def _middle(
-    loss: Tensor, tie: float, pick: Callable[[list[int]], int] = lambda run: run[len(run) // 2]
-) -> int:
-    """The place that ``pick`` takes of the longest run of losses within ``tie``, of equally long the last."""
-    best: list[int] = []
-    run: list[int] = []
+def _runs(loss: Tensor, tie: float) -> list[list[int]]:
+    """Places of neighbours whose losses are within ``tie`` of the smallest."""
+    runs: list[list[int]] = [[]]
     for k, low in enumerate((loss <= loss.min() + tie).tolist()):
-        run = [*run, k] if low else []
-        best = run if run and len(run) >= len(best) else best
-    return pick(best)
+        runs = [*runs[:-1], [*runs[-1], k]] if low else [*runs, []]
+    return runs
+
+
+def _middle(
+    loss: Tensor, tie: float, pick: Callable = lambda run: run[len(run) // 2],
+    which: Callable = lambda runs: max(runs, key=lambda run: (len(run), run)),
+) -> int:  # fmt: skip
+    """The place that ``pick`` takes of the run ``which``: the longest, of equally long ones the last."""
+    return pick(which(_runs(loss, tie)))
 
 
 def _chosen(loss: Callable = _loss, **how) -> Callable:
@@ -125,6 +129,7 @@ def choice(answer: Callable[[Tensor, Tensor, Tensor, float, float], float]) -> N
     nearly = torch.tensor([0.0, 0.0, 0.0, 0.125, 0.125, 0.25, 0.75, 1.0])
     dip = torch.tensor([0.25, 1.0, 0.875, 1.0, 1.0, 0.9375, 1.0, 1.0])
     random = torch.tensor([0.5, 0.875, 0.75, 0.875, 0.875, 0.875, 1.0, 1.0])
+    twice = torch.tensor([0.5, 0.5, 0.5, 0.75, 0.5, 0.5, 0.5, 1.0])
     over = torch.tensor([0.25, 0.5, 0.5, 0.5, 0.75, 1.0, 1.0, 1.0])
     cases = {
         "a class: aim 0": (alphas, rising, gone, 0.0, 0.0),
@@ -133,6 +138,7 @@ def choice(answer: Callable[[Tensor, Tensor, Tensor, float, float], float]) -> N
         "an aim between": (alphas, rising, over, 0.5, 0.0),
         "losses that are not quite equal": (alphas, rising, nearly, 0.0, 0.125),
         "runs of equal length": (alphas, dip, dip - 0.5, 0.5, 0.0),
+        "two runs of three": (alphas, 0 * alphas + 1, twice, 0.5, 0.0),
     }
     right = _chosen()
     slips = {
@@ -141,6 +147,10 @@ def choice(answer: Callable[[Tensor, Tensor, Tensor, float, float], float]) -> N
         "the aim is not always 1": lambda a, k, f, aim, tie: right(a, k, f, 1.0, tie),
         "of equally good thresholds the middle, not the first": _chosen(pick=lambda run: run[0]),
         "of equally good thresholds the middle, not the last": _chosen(pick=lambda run: run[-1]),
+        "of equally long runs the last, not the first": _chosen(which=lambda runs: max(runs, key=len)),
+        "a run has no gap: not the middle of all low losses": _chosen(
+            which=lambda runs: [k for run in runs for k in run]),
+        "|left - aim|, not its square": _chosen(lambda k, f, aim: 1 - k + (f - aim) ** 2),
         "of two in the middle the larger": _chosen(pick=lambda run: run[(len(run) - 1) // 2]),
         "the middle threshold, not the mean of their values": lambda a, k, f, aim, tie: float(
             a[_middle(_loss(k, f, aim), tie, lambda run: slice(run[0], run[-1] + 1))].mean()),

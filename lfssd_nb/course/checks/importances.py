@@ -35,11 +35,12 @@ def _weights_alone(of: Callable[[Tensor], Tensor]) -> Callable:
 
 
 def _models() -> tuple[nn.Module, nn.Module]:
-    """One layer with one logit and no bias; two layers with three logits."""
+    """One layer with one logit and no bias; two layers with three logits; in eval mode, as models are that
+    are to forget."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         one = nn.Linear(2, 1, bias=False).double()
-        return one, nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3)).double()
+        return one.eval(), nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3)).double().eval()
 
 
 def sensitivity(answer: Callable[[nn.Module, Tensor], dict[str, Tensor]]) -> None:

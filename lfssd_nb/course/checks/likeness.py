@@ -60,7 +60,7 @@ def _shared(a: nn.Module, b: nn.Module) -> dict[str, float]:
 
 
 def _networks() -> tuple[nn.Module, nn.Module]:
-    """Two that share the first layer, a part of the second, and nearly the third."""
+    """Two that share the first layer, a part of the second, nearly the third, whose biases are swapped."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = [
@@ -70,6 +70,7 @@ def _networks() -> tuple[nn.Module, nn.Module]:
     b[0].load_state_dict(a[0].state_dict())
     b[2].weight.data[:3] = a[2].weight.data[:3]
     b[3].weight.data = a[3].weight.data * (1 + 1e-9)
+    b[3].bias.data = a[3].bias.data.flip(0)
     return a, b
 
 
@@ -100,6 +101,9 @@ def shared(answer: Callable[[nn.Module, nn.Module], dict[str, float]]) -> None:
     slips = {
         "bit for bit: == and not isclose, a trained weight may return nearly": close,
         "in percent, 0 to 100": each(lambda share: share / 100),
+        "entry by entry, each with the one in its place": lambda a, b: {
+            k: 100 * float(torch.isin(p, q).double().mean())
+            for (k, p), q in zip(a.named_parameters(), b.parameters(), strict=True)},
         "the share that is equal, not the one that differs": each(lambda share: 100 - share),
         "entry by entry: a tensor may be shared in part": each(lambda share: float(share == 100) * 100),
         "entry by entry, in percent: a tensor may be shared in part": each(lambda share: float(share == 100)),

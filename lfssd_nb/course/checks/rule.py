@@ -93,6 +93,7 @@ def alpha_for(answer: Callable[[Tensor, Tensor, int], float]) -> None:
         "a ratio of importances, not I_F alone": lambda f, d, n: at(f.sort(descending=True).values, n),
         "the smallest alpha: between two ratios it is the lower one": lambda f, d, n: (
             at(ratios(f, d), n - 1) + at(ratios(f, d), n)) / 2,
+        "if all may be selected alpha is 0": lambda f, d, n: at(ratios(f, d), min(n, len(ratios(f, d)) - 1)),
         "a number of weights, not of different ratios": lambda f, d, n: at(ratios(f, d).unique().flip(0), n),
         "alpha, not the number of weights that it selects": lambda f, d, n: float(
             selected(f, d, at(ratios(f, d), n)).sum()),

@@ -99,6 +99,7 @@ def spared(answer: Callable[[Tensor, Tensor, Tensor, Tensor, float, float], Tens
         "weights exactly at the threshold": (theta, tie, i_d, i_s, 2.0, 1.0),
         "weights that neither D nor the sibling needs": (
             theta, i_f, i_d.masked_fill(dead, 0.0), i_s.masked_fill(dead, 0.0), 2.0, 1.0),
+        "weights that the sibling alone needs": (theta, i_f, i_d.masked_fill(dead, 0.0), i_s, 2.0, 1.0),
     }  # fmt: skip
 
     def rule(
@@ -129,6 +130,8 @@ def spared(answer: Callable[[Tensor, Tensor, Tensor, Tensor, float, float], Tens
             (f >= a * most(d, s)) & (most(d, s) > 0), t * (lam * most(d, s) / f).clamp(max=1), t),
         "where neither has an importance the weight keeps its value": lambda t, f, d, s, a, lam: torch.where(
             f > a * most(d, s), t * (lam * most(d, s) / f).clamp(max=1), t),
+        "needed is what D *or* the sibling needs: max(I_D, I_S) > 0": lambda t, f, d, s, a, lam: torch.where(
+            d > 0, t * factor(f, most(d, s), a, lam), t),
         "dampen the selected weights alone": (
             lambda t, f, d, s, a, lam: t * (lam * most(d, s) / f).clamp(max=1)),
     }  # fmt: skip
