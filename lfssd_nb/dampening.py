@@ -18,8 +18,8 @@ r"""The dampening rule: which weights shrink, and by how much (SSD, 2308.07707; 
 """
 
 import math
-from numbers import Real
 from collections.abc import Callable
+from numbers import Real
 
 import pandas as pd
 import torch
@@ -145,7 +145,9 @@ def check_settings(alpha: float | None, lam: float) -> None:
     """Raises ``ValueError`` unless alpha > 0 (None: a default is taken) and lam >= 0, both finite numbers."""
     for name, value in (("alpha", alpha), ("lam", lam)):
         if not (isinstance(value, Real) or (name == "alpha" and value is None)):
-            raise ValueError(f"{name} must be a number, got {value!r}; of a tensor with one entry pass .item()")
+            raise ValueError(
+                f"{name} must be a number, got {value!r}; of a tensor with one entry pass .item()"
+            )
     if alpha is not None and not (alpha > 0 and math.isfinite(alpha)):
         raise ValueError(f"alpha must be positive and finite, got {alpha}; try 0.4 * N / N_f")
     if not (lam >= 0 and math.isfinite(lam)):

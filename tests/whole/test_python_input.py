@@ -62,6 +62,8 @@ CASES = {
     "labels for LFSSD": (lambda g: unlearn.lfssd(g.m, (g.x, g.y), g.x), "without labels"),
     "no labels for SSD": (lambda g: unlearn.ssd(g.m, g.x[:9], g.x), "needs as many labels; got none"),
     "alpha 0": (lambda g: unlearn.lfssd(g.m, g.f, g.full, 0), "alpha must be positive.*got 0"),
+    "alpha a list": (lambda g: unlearn.lfssd(g.m, g.f, g.full, [3]), r"alpha must be a number, got \[3\]"),
+    "lam a tensor": (lambda g: unlearn.lfssd(g.m, g.f, g.full, 3, torch.ones(1)), "must be a number.*item"),
     "alpha nan": (lambda g: unlearn.lfssd(g.m, g.f, g.full, NAN), "alpha must be positive.*nan"),
     "lambda below 0": (lambda g: unlearn.lfssd(g.m, g.f, g.full, 2, -1), "lambda.*-1"),
     "lambda infinite": (lambda g: dampen(g.m, g.f, g.full, 2, INF), "lambda.*inf"),
