@@ -34,7 +34,7 @@ TABLE = r"^\|[^\n]*"
 
 @cache
 def series() -> dict[str, str]:
-    """The pages in their order, number -> stem: 00 to 12, then A1 and A2."""
+    """The pages in their order, number -> stem: 00 to 13, then A1 and A2."""
     stems = sorted(path.stem for path in TEXTS.glob("*.md"))
     return {stem[:2].lower(): stem for stem in stems if re.match(r"[\da]\d_", stem)}
 
