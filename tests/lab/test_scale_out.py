@@ -248,7 +248,7 @@ if sys.argv[2] == "killed before":  # the workers begin, and their parent has go
 records.train_one = told
 if sys.argv[2] == "idle":  # one job for two workers
     end_with, runs[1:] = jobs.end_with, []
-    records.models = lambda _: {"the only": (case[0], 0, False)}
+    records.models = lambda *_: {"the only": (case[0], 0, False)}
     def noted(parent):
         (there / f"pid {os.getpid()}").touch()
         end_with(parent)
