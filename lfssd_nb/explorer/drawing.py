@@ -158,9 +158,7 @@ class Board:
             text.set_text(_short(trial.data.classes[now]))
             text.set_fontweight("bold" if now != before else "normal")
         if self.caption:
-            self.caption.set_text(
-                f"{setting(reading)}\n{numbers(trial, reading)}".replace("N/N_f", "$N/N_f$")
-            )
+            self.caption.set_text(f"{setting(reading, '$N/N_f$')}\n{numbers(trial, reading)}")
         return self.figure
 
     def png(self, reading: Reading) -> bytes:
@@ -180,10 +178,10 @@ class Board:
         return buffer.getvalue()
 
 
-def setting(reading: Reading) -> str:
-    """The setting in words."""
+def setting(reading: Reading, ceiling: str = "N/N_f") -> str:
+    """The setting in words, with the ceiling of alpha as the place writes it."""
     return (
-        f"{reading.estimator} at α′ = {reading.scale:.3g} (α = α′ N/N_f = {reading.alpha:.3g}), "
+        f"{reading.estimator} at α′ = {reading.scale:.3g} (α = α′ {ceiling} = {reading.alpha:.3g}), "
         f"λ = {reading.lam:.3g}"
     )
 

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..audit.intervals import mean_and_interval
-from ..parameters import place
-from .style import LABELS, MARKERS, STYLES
+from .style import LABELS, MARKERS, STYLES, places
 
 LINES = {"original": ":", "gold": "--", "lfssd": "-", "ssd": "-."}
 
@@ -80,8 +79,7 @@ def damage(reports: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _shares(report: pd.DataFrame) -> pd.DataFrame:
     """Selected weights of each layer and kind, in percent; NaN where there are none to select."""
-    where = pd.DataFrame(report.parameter.map(place).tolist(), columns=["layer", "kind"])
-    sums = pd.concat([where, report[["selected", "size"]].reset_index(drop=True)], axis=1)
+    sums = pd.concat([places(report), report[["selected", "size"]].reset_index(drop=True)], axis=1)
     sums = sums.groupby(["layer", "kind"], sort=False)[["selected", "size"]].sum()
     return (100 * sums.selected / sums["size"]).unstack(sort=False)
 

@@ -90,16 +90,18 @@ def per_class(rows: Mapping[str, Tensor], classes: Sequence[str], xlabel: str = 
     return figure
 
 
+def places(report: pd.DataFrame) -> pd.DataFrame:
+    """``layer`` and ``kind`` of each parameter of a `dampening.dampen` report, see `parameters.place`."""
+    return pd.DataFrame(report.parameter.map(place).tolist(), columns=["layer", "kind"])
+
+
 def layer_shares(reports: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
     """Share of each parameter tensor that was selected (%), input at the left, output at the right, under the
     layers' names (`parameters.place`). Filled: matrices and convolutions; open: norms and biases."""
     figure, ax = plt.subplots(figsize=(10, 4))
     for k, (name, report) in enumerate(reports.items()):
-        where = pd.DataFrame(report.parameter.map(place).tolist(), columns=["layer", "kind"])
-        x, share = (
-            np.arange(len(report)) + 0.15 * (2 * k - len(reports) + 1),
-            100 * report["share"].to_numpy(),
-        )
+        where, share = places(report), 100 * report["share"].to_numpy()
+        x = np.arange(len(report)) + 0.15 * (2 * k - len(reports) + 1)
         thick = ~where.kind.str.contains("norm|bias").to_numpy()
         style = dict(color=STYLES.get(name, (f"C{k}", ""))[0], marker=MARKERS[k], ls="", ms=5)
         ax.vlines(x, 0, share, color=style["color"], lw=0.7, alpha=0.6)

@@ -17,22 +17,8 @@ import torch
 from lfssd_nb.course import checks
 
 TEXTS = Path(__file__).resolve().parents[2] / "notebooks" / "text"
-NUMBER = {
-    "00": (1, 2),
-    "01": (3, 5),
-    "02": (3, 5),
-    "03": (3, 5),
-    "04": (3, 5),
-    "05": (3, 5),
-    "06": (3, 5),
-    "07": (3, 5),
-    "08": (3, 5),
-    "09": (3, 5),
-    "10": (3, 5),
-    "11": (2, 3),
-    "12": (3, 5),
-    "a1": (3, 5),
-}  # fmt: skip  (exercises a page)
+PAGES = ["00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "a1"]
+NUMBER = dict.fromkeys(PAGES, (3, 5)) | {"00": (1, 2), "11": (2, 3)}  # exercises a page
 CARD = re.compile(r"^\*\d+ minutes · difficulty [1-5] of 5 · importance [1-5] of 5\*$", re.M)
 FOLD = re.compile(r"^<details><summary>(.+?)</summary>\n\n(.+?)\n\n</details>$", re.M | re.S)
 

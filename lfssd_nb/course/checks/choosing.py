@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .curves import low, runs
 from .judge import chosen, judge, numbers
 
 
@@ -100,20 +101,12 @@ def _loss(kept: Tensor, left: Tensor, aim: float) -> Tensor:
     return 1 - kept + (left - aim).abs()
 
 
-def _runs(loss: Tensor, tie: float) -> list[list[int]]:
-    """Places of neighbours whose losses are within ``tie`` of the smallest."""
-    runs: list[list[int]] = [[]]
-    for k, low in enumerate((loss <= loss.min() + tie).tolist()):
-        runs = [*runs[:-1], [*runs[-1], k]] if low else [*runs, []]
-    return runs
-
-
 def _middle(
     loss: Tensor, tie: float, pick: Callable = lambda run: run[len(run) // 2],
     which: Callable = lambda runs: max(runs, key=lambda run: (len(run), run)),
 ) -> int:  # fmt: skip
     """The place that ``pick`` takes of the run ``which``: the longest, of equally long ones the last."""
-    return pick(which(_runs(loss, tie)))
+    return pick(which([list(range(first, last + 1)) for first, last in runs(low(loss, tie))]))
 
 
 def _chosen(loss: Callable = _loss, **how) -> Callable:

@@ -10,17 +10,19 @@ from .judge import chosen, judge, numbers
 Run = tuple[int, int]
 
 
-def _runs(low: list[bool]) -> list[Run]:
-    starts = [k for k, one in enumerate(low) if one and (k == 0 or not low[k - 1])]
-    ends = [k for k, one in enumerate(low) if one and (k + 1 == len(low) or not low[k + 1])]
+def runs(inside: list[bool]) -> list[Run]:
+    """First and last place of each run."""
+    starts = [k for k, one in enumerate(inside) if one and (k == 0 or not inside[k - 1])]
+    ends = [k for k, one in enumerate(inside) if one and (k + 1 == len(inside) or not inside[k + 1])]
     return list(zip(starts, ends, strict=True)) or [(-1, -1)]
 
 
-def _longest(low: list[bool]) -> Run:
-    return max(_runs(low), key=lambda run: (run[1] - run[0], run[0]))
+def _longest(inside: list[bool]) -> Run:
+    return max(runs(inside), key=lambda run: (run[1] - run[0], run[0]))
 
 
-def _low(loss: Tensor, tie: float) -> list[bool]:
+def low(loss: Tensor, tie: float) -> list[bool]:
+    """Which losses are within ``tie`` of the smallest."""
     return (loss <= loss[~loss.isnan()].min() + tie).tolist()
 
 
@@ -41,29 +43,29 @@ def plateau(answer: Callable[[Tensor, float], Run]) -> None:
     }
 
     def right(loss: Tensor, tie: float) -> Run:
-        return _longest(_low(loss, tie))
+        return _longest(low(loss, tie))
 
     def outermost(loss: Tensor, tie: float) -> Run:
-        runs = _runs(_low(loss, tie))
-        return runs[0][0], runs[-1][1]
+        found = runs(low(loss, tie))
+        return found[0][0], found[-1][1]
 
     def around_minimum(loss: Tensor, tie: float) -> Run:
         at = int(loss.nan_to_num(1e9).argmin())
-        return next(run for run in _runs(_low(loss, tie)) if run[0] <= at <= run[1])
+        return next(run for run in runs(low(loss, tie)) if run[0] <= at <= run[1])
 
     def bridged(loss: Tensor, tie: float) -> Run:
-        return _longest([a or bool(b) for a, b in zip(_low(loss, tie), loss.isnan(), strict=True)])
+        return _longest([a or bool(b) for a, b in zip(low(loss, tie), loss.isnan(), strict=True)])
 
     def largest(loss: Tensor, tie: float) -> Run:
         return _longest((loss >= loss[~loss.isnan()].max() - tie).tolist())
 
     slips = {
         "a run has no gap: not from the first to the last of all low losses": outermost,
-        "the longest run, not the first": lambda loss, tie: _runs(_low(loss, tie))[0],
-        "the longest run, not the last": lambda loss, tie: _runs(_low(loss, tie))[-1],
+        "the longest run, not the first": lambda loss, tie: runs(low(loss, tie))[0],
+        "the longest run, not the last": lambda loss, tie: runs(low(loss, tie))[-1],
         "the longest run, not the one around the (first) smallest loss": around_minimum,
         "of equally long runs the last": lambda loss, tie: max(
-            _runs(_low(loss, tie)), key=lambda run: run[1] - run[0]),
+            runs(low(loss, tie)), key=lambda run: run[1] - run[0]),
         "a loss of exactly the smallest plus `tie` belongs to it": lambda loss, tie: _longest(
             (loss < loss[~loss.isnan()].min() + tie).tolist()),
         "within `tie` of the smallest, not the smallest alone": lambda loss, tie: right(loss, 0.0),
