@@ -1,7 +1,7 @@
 """make study: the method comparison on the digits, from nothing to the committed CSV files.
 
-tune   every method on one validation case per network and scenario, over a few values of one setting;
-grid   every method, with the setting that tuning chose, on all cases;
+tune   one setting of every method by the protocol of `lab.trials`: two held-out targets on two networks;
+grid   every method, with the setting that tuning chose, on all cases of six networks;
 digits LFSSD and SSD at their defaults on all ten digits;
 sweep  accuracies over alpha for five estimators of importance, on all cases (notebook 09);
 rules  what choosing alpha without gold comes to, by five rules and an oracle (notebook 12; `study_choice`);
@@ -10,7 +10,7 @@ collect  writes what is finished so far and computes nothing.
 
 Resumable: finished records in build/study are never computed again.
 
-``--quick`` runs a slice of the grid (one target, seed 0, ResNet18) without tuning it anew.
+``--quick`` runs a slice of the grid (one target, seed 0, ResNet18) with the settings of the committed tuning.
 """
 
 import argparse
@@ -21,92 +21,117 @@ import joblib
 import pandas as pd
 import study_choice
 
+from lfssd_nb import data
+from lfssd_nb.agreement import NAME as AGREEMENT
 from lfssd_nb.baselines import METHODS
-from lfssd_nb.lab import records, sweep_cases
+from lfssd_nb.data.validation import validation
+from lfssd_nb.lab import records, sweep_cases, trials
 from lfssd_nb.lab.cases import Case, Run
-from lfssd_nb.lab.read_records import RECORDS
+from lfssd_nb.lab.read_records import RECORDS, read
+from lfssd_nb.lab.trials import Ladder
 from lfssd_nb.networks.architecture import Architecture
+from lfssd_nb.paper.published import published_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 NETS = {"resnet18": Architecture("resnet18", 16), "vit": Architecture("vit")}
-SEEDS = {"resnet18": range(5), "vit": range(3)}  # of all methods; CORE has five seeds on both
-CORE = ("nothing", "retrain", "lfssd", "ssd")
+SEEDS = range(6)
 DATA = {"class": "digits", "subclass": "digits5", "random": "digits"}
 TARGETS = {"class": ("0", "3", "8"), "subclass": ("1", "3", "8"), "random": ("14@0", "70@0", "140@0")}
-VALIDATION = {"class": "9", "subclass": "9", "random": "70@9"}  # not among the targets, other seeds too
-KNOBS = {  # method: (setting, values); the published value is among them where there is one
-    "finetune": ("lr", (0.02, 0.05, 0.1, 0.2)),
-    "gradient_ascent": ("lr", (1e-4, 2e-4, 5e-4, 1e-3, 2e-3)),
-    "neggrad_plus": ("lr", (0.003, 0.01, 0.03)),
-    "random_labels": ("lr", (3e-5, 1e-4, 3e-4, 1e-3)),
-    "bad_teacher": ("lr", (1e-4, 3e-4, 1e-3, 3e-3)),
-    "unsir": ("lr", (1e-4, 3e-4, 1e-3, 3e-3)),
-    "scrub": ("lr", (0.005, 0.01, 0.02, 0.05, 0.1)),
-    "salun": ("lr", (0.01, 0.03, 0.1)),
-    "l1_sparse": ("gamma", (1e-4, 5e-4, 2e-3, 5e-3, 1e-2)),
-    "fisher_forgetting": ("alpha", (1e-6, 1e-7, 1e-8, 1e-9, 1e-10)),
-    "jit": ("lr", (1e-3, 3e-3, 1e-2, 3e-2)),
-    "xalfssd": ("rho", (0.5, 0.3, 0.1)),
-    "ssd": ("scale", (0.2, 0.35, 0.5, 0.65, 0.8)),
-    "lfssd": ("scale", (0.15, 0.25, 0.4, 0.55, 0.7)),
-}
-BATCH = {  # batch-mean alphas: published ones among them, for (method, scenario)
-    "ssd": (2.0, 5.0, 10.0, 25.0, 50.0),
-    "lfssd": (2.0, 3.5, 5.0, 7.0, 10.0),
-}
-PUBLISHED = {  # FIELD: CIFAR-20 class, CIFAR-20 sub-class, CIFAR-10 random; lambda 1, batch 64
-    ("ssd", "resnet18"): {"class": 10.0, "subclass": 10.0, "random": 10.0},
-    ("ssd", "vit"): {"class": 5.0, "subclass": 25.0, "random": 10.0},
-    ("lfssd", "resnet18"): {"class": 5.0, "subclass": 10.0, "random": 3.5},
-    ("lfssd", "vit"): {"class": 5.0, "subclass": 10.0, "random": 3.5},
-}
-ALWAYS = {"fisher_forgetting": {"n_samples": 400}}
+HELD_OUT = {"class": ("9", "5"), "subclass": ("9", "6"), "random": ("70@9", "140@8")}  # never in a table
+HELD_OUT_SEEDS = (8, 9)
+LADDERS = tuple(  # three values around the source's, in equal ratios; the protocol adds what is missing
+    Ladder(name, setting, values, **more)
+    for name, setting, values, more in (
+        ("finetune", "lr", (0.007, 0.02, 0.06), {}),
+        ("gradient_ascent", "lr", (3e-5, 1e-4, 3e-4), {}),
+        ("neggrad_plus", "lr", (0.003, 0.01, 0.03), {}),
+        ("random_labels", "lr", (3e-5, 1e-4, 3e-4), {}),
+        ("bad_teacher", "lr", (3e-5, 1e-4, 3e-4), {}),
+        ("unsir", "lr", (3e-5, 1e-4, 3e-4), {}),
+        ("scrub", "lr", (0.002, 0.005, 0.015), {}),
+        ("salun", "lr", (0.03, 0.1, 0.3), {}),
+        ("l1_sparse", "gamma", (5e-5, 5e-4, 5e-3), {}),
+        ("fisher_forgetting", "alpha", (1e-8, 1e-7, 1e-6), {"others": {"n_samples": 400}}),
+        ("jit", "lr", (3e-3, 1e-2, 3e-2), {}),
+        ("jit_code", "lr", (1e-4, 3e-4, 1e-3), {}),
+        ("xalfssd", "rho", (0.7, 0.5, 0.3), {"bounds": (0.0, 1.0)}),
+        ("xalfssd_code", "rho", (0.5, 0.25, 0.1, 0.0), {"bounds": (0.0, 1.0)}),
+        ("ssd", "scale", (0.6, 0.4, 0.25), {"bounds": (0.0, 1.0)}),
+        ("lfssd", "scale", (0.6, 0.4, 0.25), {"bounds": (0.0, 1.0)}),
+        ("ssd", "alpha", (10.0, 5.0, 2.5), {"variant": "batch", "others": {"reduction": "batch"}}),
+        ("lfssd", "alpha", (10.0, 5.0, 2.5), {"variant": "batch", "others": {"reduction": "batch"}}),
+    )
+)
 LEFT_OUT = ("ntk_scrubbing",)  # needs the Jacobian of the whole network: notebook 07 shows it on a small one
 
 
-def tuning(net: str, methods: set[str]) -> list[Run]:
-    runs = []
-    for kind, target in VALIDATION.items():
-        case = Case(DATA[kind], NETS[net], kind, target, seed=9, gold_seeds=(10, 11))
-        for name, (setting, values) in KNOBS.items():
-            if kind in METHODS[name].kinds:
-                runs += [
-                    Run(case, name, f"{setting}={value:g}", {setting: value} | ALWAYS.get(name, {}))
-                    for value in values
-                ]
-        for name, alphas in BATCH.items():
-            runs += [Run(case, name, f"batch alpha={a:g}", dict(alpha=a, reduction="batch")) for a in alphas]
-    return [each for each in runs if each.method in methods]
+def held_out(net: str, kind: str) -> list[Case]:
+    """The cases to tune on: neither their targets nor their networks are in the grid, and a tenth of D takes
+    the place of the test set."""
+    unseen = validation(data.load(DATA[kind], device="cpu"))
+    # gold models are not read: a case names some
+    return [
+        Case(unseen, NETS[net], kind, target, seed, (0,))
+        for seed, target in product(HELD_OUT_SEEDS, HELD_OUT[kind])
+    ]
 
 
-def chosen(net: str, kind: str, runs: list[Run], records: pd.DataFrame) -> dict[tuple[str, str], dict]:
-    """(method, variant) -> settings with the highest ToW on the validation case."""
-    by_key = {
-        each.key: each for each in runs if (each.case.architecture, each.case.kind) == (NETS[net], kind)
-    }
-    table = records[records.key.isin(by_key)].dropna(subset="tow")  # NaN: a value at which it diverged
-    table = table.assign(run=[by_key[key] for key in table.key])
-    table["variant"] = ["batch" if run.settings.get("reduction") == "batch" else "tuned" for run in table.run]
-    best = table.loc[table.groupby(["method", "variant"]).tow.idxmax()]
-    return {(row.method, row.variant): row.run.settings for row in best.itertuples()}
+def ladders(kind: str, methods: set[str]) -> list[Ladder]:
+    return [each for each in LADDERS if each.method in methods and kind in METHODS[each.method].kinds]
 
 
-def grid(net: str, methods: set[str], runs: list[Run], records: pd.DataFrame, quick: bool = False):
+def tune(folder: Path, nets: list[str], methods: set[str], n_jobs: int | None) -> None:
+    """Computes the trials that the folder lacks, a network and scenario at a time."""
+    for net, kind in product(nets, TARGETS):
+        trials.tune(ladders(kind, methods), held_out(net, kind), folder, n_jobs)
+
+
+def tuned(folder: Path) -> pd.DataFrame:
+    """All trials that are finished; a row that the protocol chose is ``chosen``."""
     found = []
-    for seed, (kind, targets) in product((0,) if quick else range(5), TARGETS.items()):
-        settings = chosen(net, kind, runs, records)
-        variants = [(name, "tuned", settings.get((name, "tuned"), ALWAYS.get(name, {}))) for name in METHODS]
-        variants = [each for each in variants if each[0] not in ("lfssd", "ssd")]
+    for net, kind in product(NETS, TARGETS):
+        mine, several = ladders(kind, set(METHODS)), held_out(net, kind)
+        table = trials.load(mine, several, folder)
+        if table.empty:
+            continue
+        table["chosen"] = False
+        for each in mine:
+            rows = (table.method == each.method) & (table.variant == each.variant)
+            if rows.any():
+                best = trials.choice(trials.extended(each, several, folder), table)
+                table.loc[rows & (table.value == best), "chosen"] = True
+        found.append(table)
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def chosen(table: pd.DataFrame, net: str, kind: str) -> dict[tuple[str, str], dict]:
+    """(method, variant) -> the settings that tuning chose, from a table of `tuned`."""
+    mine = table[(table.architecture == NETS[net].name) & (table.scenario == kind) & table.chosen]
+    by = {(each.method, each.variant): each for each in LADDERS}
+    return {
+        (row.method, row.variant): by[row.method, row.variant].settings(row.value)
+        for row in mine.drop_duplicates(["method", "variant"]).itertuples()
+    }
+
+
+def grid(net: str, methods: set[str], table: pd.DataFrame, quick: bool = False) -> list[Run]:
+    """Every method on every case; LFSSD and SSD as tuned, at the constant alpha', by agreement, by the means of
+    batches, and as published."""
+    found = []
+    for seed, (kind, targets) in product((0,) if quick else SEEDS, TARGETS.items()):
+        how = chosen(table, net, kind)
+        variants = [(*pair, settings) for pair, settings in how.items()]
+        variants += [(name, "default", {}) for name in METHODS if (name, "tuned") not in how]
         for name in ("lfssd", "ssd"):
-            published = dict(alpha=PUBLISHED[name, net][kind], reduction="batch")
-            variants += [(name, "default", {}), (name, "batch", settings.get((name, "batch"), published))]
+            published = published_settings(name, net, kind)
+            variants += [(name, "default", {}), (name, "agreement", {"alpha": AGREEMENT})]
             variants += [(name, "published", published)]
         for target in targets[1:2] if quick else targets:
-            case = Case(DATA[kind], NETS[net], kind, target, seed)
+            case = Case(DATA[kind], NETS[net], kind, target, seed, tuple(SEEDS))
             found += [
-                Run(case, name, variant, how, deep=True)
-                for name, variant, how in variants
-                if name in methods and kind in METHODS[name].kinds and (name in CORE or seed in SEEDS[net])
+                Run(case, name, variant, settings, deep=True)
+                for name, variant, settings in variants
+                if name in methods and name not in LEFT_OUT and kind in METHODS[name].kinds
             ]
     return found
 
@@ -137,11 +162,9 @@ def sweeps() -> list[sweep_cases.Sweep]:
 
 def collect(folder: Path) -> None:
     """Writes every finished record of the whole study, whatever part of it ran just now."""
-    trials = [run for net in NETS for run in tuning(net, set(METHODS))]
-    if len(tuned := records.load(folder, trials)):
-        save(tuned, "tuning")
-        runs = [run for net in NETS for run in grid(net, set(METHODS), trials, tuned)]
-        save(records.load(folder, runs), "methods")
+    if len(table := tuned(folder)):
+        save(table, "tuning")
+        save(records.load(folder, [run for net in NETS for run in grid(net, set(METHODS), table)]), "methods")
     save(records.load(folder, all_digits()), "all_digits")
     save(sweep_cases.load(folder, sweeps()), "sweeps", ".csv.gz")
     save(study_choice.load(folder), "choice")
@@ -155,7 +178,9 @@ def save(records: pd.DataFrame, name: str, suffix: str = ".csv") -> None:
     path, how = RECORDS / f"{name}{suffix}", None
     if suffix == ".csv.gz":
         how = dict(method="gzip", mtime=0)  # equal records, equal bytes
-    records.round(5).to_csv(path, index=False, compression=how)
+    exact = ["value"] if "value" in records else []  # of a setting: 1e-8 is not 0
+    rounded = records.round(5).assign(**{name: records[name] for name in exact})
+    rounded.to_csv(path, index=False, compression=how)
     print(f"{len(records)} rows in {path}")
 
 
@@ -183,23 +208,20 @@ def main() -> None:
     parser.add_argument("--address", help="of the Dask scheduler or Ray cluster, as tcp://host:8786 or auto")
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
     parser.add_argument("--methods", nargs="+", default=[m for m in METHODS if m not in LEFT_OUT])
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
-    folder = ROOT / "build" / "study"
+    folder, methods = ROOT / "build" / "study", set(args.methods)
     if args.stage == "collect":
         collect(folder)
         return
     with engine(args.backend, args.address):
-        if args.stage in ("tune", "grid", "all"):
-            trials = [each for net in args.nets for each in tuning(net, set(args.methods))]
-            tuned = records.run(trials, folder, args.jobs)
+        if args.stage in ("tune", "all") and not args.quick:
+            tune(folder, args.nets, methods, args.jobs)
         if args.stage in ("grid", "all"):
-            runs = [
-                run for net in args.nets for run in grid(net, set(args.methods), trials, tuned, args.quick)
-            ]
-            runs = [run for run in runs if run.case.seed in args.seeds]
-            found = records.run(runs, folder, args.jobs)
+            table = read(RECORDS / "tuning.csv") if args.quick else tuned(folder)
+            runs = [run for net in args.nets for run in grid(net, methods, table, args.quick)]
+            found = records.run([run for run in runs if run.case.seed in args.seeds], folder, args.jobs)
             if args.quick:
                 print(found[["scenario", "method", "variant", "tow", "seconds"]])
                 return

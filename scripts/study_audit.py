@@ -4,15 +4,15 @@ A class (digit 3), a sub-class (8 of 0/8) and 70 random images, ResNet18 of widt
 gold networks, every registered method on each original. Resumable: finished records in build/audit are never
 computed again. About 35 core minutes from nothing.
 
-``--settings FILE``: tuned settings as JSON, ``{scenario: {method: {setting: value}}}``; what is not in it
-runs at its defaults. A slice: ``--seeds 2 --methods lfssd ssd scrub --scenarios class --out /tmp/slice.csv``.
+Settings: those that the study chose (tuning.csv); LFSSD and SSD choose alpha by agreement. A slice:
+``--seeds 2 --methods lfssd ssd scrub --scenarios class --out /tmp/slice.csv``.
 """
 
 import argparse
-import json
 from pathlib import Path
 
-from study import ALWAYS, DATA, LEFT_OUT, NETS, RECORDS, ROOT
+import pandas as pd
+from study import AGREEMENT, DATA, LEFT_OUT, NETS, RECORDS, ROOT, chosen, read
 
 from lfssd_nb.baselines import METHODS
 from lfssd_nb.lab import audits
@@ -21,12 +21,14 @@ from lfssd_nb.lab.cases import Case
 
 TARGETS = {"class": "3", "subclass": "8", "random": "70@0"}
 NOT_AUDITED = (*LEFT_OUT, "retrain")  # the gold networks stand for it
+OURS = {(name, "tuned"): {"alpha": AGREEMENT} for name in ("lfssd", "ssd")}
 
 
-def planned(seeds: int, methods: list[str], kinds: list[str], tuned: dict) -> list[Audit]:
+def planned(seeds: int, methods: list[str], kinds: list[str], tuning: pd.DataFrame) -> list[Audit]:
     """Every method on ``seeds`` originals of each scenario, and twice as many gold networks."""
     found = []
     for kind in kinds:
+        how = chosen(tuning, "resnet18", kind) | OURS
         case = [
             Case(DATA[kind], NETS["resnet18"], kind, TARGETS[kind], seed, tuple(range(2 * seeds)))
             for seed in range(seeds)
@@ -35,8 +37,7 @@ def planned(seeds: int, methods: list[str], kinds: list[str], tuned: dict) -> li
         for each in case:
             for name in methods:
                 if kind in METHODS[name].kinds:
-                    how = ALWAYS.get(name, {}) | tuned.get(kind, {}).get(name, {})
-                    found.append(Audit(each, name, how))
+                    found.append(Audit(each, name, how.get((name, "tuned"), {})))
     return found
 
 
@@ -47,12 +48,10 @@ def main() -> None:
     )
     parser.add_argument("--methods", nargs="+", default=[m for m in METHODS if m not in NOT_AUDITED])
     parser.add_argument("--scenarios", nargs="+", default=list(TARGETS), choices=list(TARGETS))
-    parser.add_argument("--settings", type=Path, help="tuned settings, JSON")
     parser.add_argument("--jobs", type=int, help="default: all cores")
     parser.add_argument("--out", type=Path, default=RECORDS / "audit.csv")
     args = parser.parse_args()
-    tuned = json.loads(args.settings.read_text()) if args.settings else {}
-    plan = planned(args.seeds, args.methods, args.scenarios, tuned)
+    plan = planned(args.seeds, args.methods, args.scenarios, read(RECORDS / "tuning.csv"))
     print(f"{len(plan)} records on {len({each.case for each in plan})} cases")
     found = audits.run(plan, ROOT / "build" / "audit", args.jobs)
     found.round(4).to_csv(args.out, index=False)

@@ -53,9 +53,12 @@ class Audit:
 
     @property
     def key(self) -> str:
-        """A hash of all that decides the record, a method's default settings among it."""
-        full = {} if self.method == GOLD else {**baselines.get(self.method).defaults, **self.settings}
-        return cases.key(["audit", cases.SCHEMA, HOW, self.case.identity, self.method, full])
+        """A hash of all that decides the record, a method's default settings and version among it."""
+        mine = ["audit", cases.SCHEMA, HOW, self.case.identity, self.method]
+        if self.method == GOLD:
+            return cases.key([*mine, {}])
+        method = baselines.get(self.method)
+        return cases.key([*mine, {**method.defaults, **self.settings}, method.version])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ R, V, F: accuracies on D_r, on unseen samples of what stays, on D_f; 0: of the o
 unseen samples of the forgotten kind would have: 0 where a label is forgotten, else :math:`V_0`.
 
 A `Ladder` holds the values of the one setting that a method may choose. It is extended, a value at a time,
-while its best value lies at an end and beats its neighbour.
+while its best value lies at an end and beats its neighbour, and towards the strong end while none works.
 """
 
 import json
@@ -124,8 +124,8 @@ def mean_losses(ladder: Ladder, table: pd.DataFrame) -> dict[float, float]:
 
 def extended(ladder: Ladder, several: Sequence[Case], folder: str | Path) -> Ladder:
     """The ladder with the values that its records ask for: one more, in the ratio of the last two, where the
-    best value is the last and beats its neighbour by more than `TIE`, no bound is reached, and fewer than
-    ``most`` are tried."""
+    best value is the last and beats its neighbour by more than `TIE`, or a stronger one where all have the
+    loss of doing nothing, 100; no bound is reached, and fewer than ``most`` are tried."""
     while len(ladder.values) < ladder.most:
         found = [record_files.rows(record_files.record(folder, each), Trial.measured, quiet=True)
                  for each in _trials(ladder, several)]  # fmt: skip
@@ -140,13 +140,15 @@ def extended(ladder: Ladder, several: Sequence[Case], folder: str | Path) -> Lad
 
 
 def beyond(ladder: Ladder, losses: Mapping[float, float]) -> Ladder | None:
-    """The ladder with one more value, None where its best value is none of the two last, see `extended`."""
+    """The ladder with one more value, None where it needs none, see `extended`."""
     values, least = ladder.values, min(losses.values())
     for at, beside in ((0, 1), (-1, -2)):
         last, neighbour = losses[values[at]], losses[values[beside]]
         new = float(f"{values[at] ** 2 / values[beside]:.3g}")
         new = min(max(new, ladder.bounds[0]), ladder.bounds[1])
-        if last == least < math.inf and last < neighbour - TIE and new not in (0.0, values[at]):
+        in_vain = at == -1 and 100 - TIE < least < math.inf
+        better = last == least < math.inf and last < neighbour - TIE
+        if (better or in_vain) and new not in (0.0, values[at]):
             return replace(ladder, values=(new, *values) if at == 0 else (*values, new))
     return None
 
