@@ -21,7 +21,7 @@ import joblib
 import pandas as pd
 import study_choice
 
-from lfssd_nb import data
+from lfssd_nb import data, unlearn
 from lfssd_nb.agreement import NAME as AGREEMENT
 from lfssd_nb.baselines import METHODS
 from lfssd_nb.data.validation import validation
@@ -125,11 +125,12 @@ def grid(net: str, methods: set[str], table: pd.DataFrame, quick: bool = False) 
     for kind, targets in TARGETS.items():
         how = chosen(table, net, kind)
         variants = [(*pair, settings) for pair, settings in how.items()]
-        variants += [(name, "default", {}) for name in METHODS if (name, "tuned") not in how]
-        for name in ("lfssd", "ssd"):
-            published = published_settings(name, net, kind)
-            variants += [(name, "default", {}), (name, "agreement", {"alpha": AGREEMENT})]
-            variants += [(name, "published", published)]
+        for name in METHODS:
+            if name in unlearn.METHODS:
+                published = published_settings(name, net, kind)
+                variants += [(name, "agreement", {"alpha": AGREEMENT}), (name, "published", published)]
+            if name in unlearn.METHODS or (name, "tuned") not in how:
+                variants += [(name, "default", {})]
         for seed, target in zip((0,) if quick else SEEDS, cycle(targets), strict=False):
             case = Case(DATA[kind], NETS[net], kind, target, seed, tuple(SEEDS))
             found += [
