@@ -6,15 +6,17 @@ digits LFSSD and SSD at their defaults on all ten digits;
 sweep  accuracies over alpha for five estimators of importance, on all cases (notebook 09);
 rules  what choosing alpha without gold comes to, by five rules and an oracle (notebook 12; `study_choice`);
 all    everything (default);
-collect  writes what is finished so far and computes nothing.
+collect  writes what is finished so far and computes nothing;
+unpack   takes the committed tuning and comparison as finished, to extend them rather than to start anew.
 
-Resumable: finished records in build/study are never computed again.
+Resumable: finished records in build/study are never computed again. `check_study.py` computes a random
+twentieth of what is committed anew.
 
 ``--quick`` runs a slice of the grid (one target, seed 0, ResNet18) with the settings of the committed tuning.
 """
 
 import argparse
-from itertools import cycle, product
+from itertools import product
 from pathlib import Path
 
 import joblib
@@ -31,12 +33,14 @@ from lfssd_nb.lab.read_records import RECORDS, read
 from lfssd_nb.lab.trials import Ladder
 from lfssd_nb.networks.architecture import Architecture
 from lfssd_nb.paper.published import published_settings
+from lfssd_nb.system import files
 
 ROOT = Path(__file__).resolve().parent.parent
 NETS = {"resnet18": Architecture("resnet18", 16), "vit": Architecture("vit")}
 SEEDS = range(6)
 DATA = {"class": "digits", "subclass": "digits5", "random": "digits"}
-TARGETS = {  # of the networks in turn, so that each target has two
+CORE = ("nothing", "retrain", *unlearn.METHODS)
+TARGETS = {
     "class": ("0", "3", "8"),
     "subclass": ("1", "3", "8"),
     "random": ("14@0", "70@0", "140@0"),
@@ -119,8 +123,8 @@ def chosen(table: pd.DataFrame, net: str, kind: str) -> dict[tuple[str, str], di
 
 
 def grid(net: str, methods: set[str], table: pd.DataFrame, quick: bool = False) -> list[Run]:
-    """Every method on every network, with one target each; LFSSD and SSD as tuned, at the constant alpha', by
-    agreement, by the means of batches, and as published."""
+    """Every method on six networks, each with one of the three targets in turn, `CORE` with all of them; LFSSD
+    and SSD as tuned, at the constant alpha', by agreement, by the means of batches, and as published."""
     found = []
     for kind, targets in TARGETS.items():
         how = chosen(table, net, kind)
@@ -131,14 +135,15 @@ def grid(net: str, methods: set[str], table: pd.DataFrame, quick: bool = False) 
                 variants += [(name, "agreement", {"alpha": AGREEMENT}), (name, "published", published)]
             if name in unlearn.METHODS or (name, "tuned") not in how:
                 variants += [(name, "default", {})]
-        for seed, target in zip((0,) if quick else SEEDS, cycle(targets), strict=False):
+        for seed, target in [(0, targets[0])] if quick else product(SEEDS, targets):
             case = Case(DATA[kind], NETS[net], kind, target, seed, tuple(SEEDS))
+            mine = target == targets[seed % len(targets)]
             found += [
-                Run(case, name, variant, settings, deep=True)
+                Run(case, name, variant, settings, deep=mine)
                 for name, variant, settings in variants
-                if name in methods and name not in LEFT_OUT and kind in METHODS[name].kinds
+                if name in methods and kind in METHODS[name].kinds and (mine or name in CORE)
             ]
-    return found
+    return [run for run in found if run.method not in LEFT_OUT]
 
 
 def all_digits() -> list[Run]:
@@ -163,6 +168,15 @@ def sweeps() -> list[sweep_cases.Sweep]:
         )
         for net, seed, (data, kind, target) in product(NETS.values(), range(5), kinds)
     ]
+
+
+def unpack(folder: Path) -> None:
+    """Writes a record for each committed row of the tuning and the comparison that the folder lacks."""
+    for name in ("tuning", "methods"):
+        for row in pd.read_csv(RECORDS / f"{name}.csv", dtype={"target": str}).to_dict("records"):
+            path = folder / f"{row.pop('key')}.json"
+            if not path.exists():
+                files.write_json(path, {k: v for k, v in row.items() if k != "chosen" and not pd.isna(v)})
 
 
 def collect(folder: Path) -> None:
@@ -206,7 +220,7 @@ def engine(backend: str, address: str | None) -> joblib.parallel_config:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    stages = ("all", "tune", "grid", "digits", "sweep", "rules", "collect")
+    stages = ("all", "tune", "grid", "digits", "sweep", "rules", "collect", "unpack")
     parser.add_argument("stage", nargs="?", default="all", choices=stages)
     parser.add_argument("--jobs", type=int, help="default: all cores, or all workers of a cluster")
     parser.add_argument("--backend", default="loky", choices=("loky", "dask", "ray"))
@@ -217,8 +231,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     folder, methods = ROOT / "build" / "study", set(args.methods)
-    if args.stage == "collect":
-        collect(folder)
+    if args.stage in ("collect", "unpack"):
+        {"collect": collect, "unpack": unpack}[args.stage](folder)
         return
     with engine(args.backend, args.address):
         if args.stage in ("tune", "all") and not args.quick:
