@@ -2,11 +2,11 @@
 
     python scripts/check_study.py [--share 0.05] [--seed 0] [--jobs N]
 
-Draws rows of methods.csv, computes them from nothing but their settings (models included, unless the cache has
-them) in build/check, and prints how far they are apart. On the processor and PyTorch that wrote them all digits
-agree; on another one networks differ, and so do records: then the mean difference of ToW, by networks, with its
-95 % interval, tells whether anything but chance does. The exit code is 1 if 0 lies outside of it, or a record
-failed.
+Draws rows of methods.csv, computes them from nothing but their settings (models included, unless the cache
+has them) in build/check, and prints how far they are apart. On the processor and PyTorch that wrote them all
+digits agree; on another one networks differ, and so do records: then the mean difference of ToW, by networks,
+with its 95 % interval, tells whether anything but chance does. The exit code is 1 if 0 lies outside of it, or
+a record failed.
 """
 
 import argparse
@@ -46,9 +46,8 @@ def main() -> None:
 def told(stored: pd.DataFrame, anew: pd.DataFrame) -> int:
     """Prints the comparison of two tables with the same index; 1 if they differ by more than chance."""
     apart = (anew[[*COMPARED]] - stored[[*COMPARED]]).abs()
-    print(
-        f"{len(anew)} records, {int((apart < 1e-4).all(axis=1).sum())} of them equal in all of {len(COMPARED)} columns"
-    )
+    same = int((apart < 1e-4).all(axis=1).sum())
+    print(f"{len(anew)} records, {same} of them equal in all of {len(COMPARED)} columns")
     print(apart.describe().loc[["50%", "max"]].round(4).to_string())
     both = pd.concat({"stored": stored, "anew": anew}, names=["source", "key"]).reset_index()
     both["case"] = both.key

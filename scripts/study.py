@@ -123,8 +123,8 @@ def chosen(table: pd.DataFrame, net: str, kind: str) -> dict[tuple[str, str], di
 
 
 def grid(net: str, methods: set[str], table: pd.DataFrame, quick: bool = False) -> list[Run]:
-    """Every method on six networks, each with one of the three targets in turn, `CORE` with all of them; LFSSD
-    and SSD as tuned, at the constant alpha', by agreement, by the means of batches, and as published."""
+    """Every method on six networks, each with one of the three targets in turn, `CORE` with all three; LFSSD and
+    SSD as tuned, at the constant alpha', by agreement, by the means of batches, and as published."""
     found = []
     for kind, targets in TARGETS.items():
         how = chosen(table, net, kind)
