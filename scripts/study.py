@@ -39,11 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NETS = {"resnet18": Architecture("resnet18", 16), "vit": Architecture("vit")}
 SEEDS = range(6)
 DATA = {"class": "digits", "subclass": "digits5", "random": "digits"}
-CORE = (
-    ("nothing", "default"), ("retrain", "default"),
-    *product(unlearn.METHODS, ("default", "agreement", "batch", "published")),
-)  # fmt: skip
-TARGETS = {
+TARGETS = {  # of the networks in turn, so that each target has two
     "class": ("0", "3", "8"),
     "subclass": ("1", "3", "8"),
     "random": ("14@0", "70@0", "140@0"),
@@ -124,9 +120,9 @@ def chosen(table: pd.DataFrame, net: str, kind: str) -> dict[tuple[str, str], di
 
 
 def grid(net: str, methods: set[str], table: pd.DataFrame, quick: bool = False) -> list[Run]:
-    """Every method on six networks, each with one of the three targets in turn, `CORE` with all three. LFSSD
-    and SSD as tuned, at the constant alpha', by agreement, by the means of batches, and as published; methods
-    as in their authors' code at the settings of that code."""
+    """Every method on six networks, each with one target of every scenario. LFSSD and SSD as tuned, at the
+    constant alpha', by agreement, as means of batches, and as published; methods "as in their authors' code"
+    at its settings."""
     found = []
     for kind, targets in TARGETS.items():
         how = chosen(table, net, kind)
@@ -137,13 +133,12 @@ def grid(net: str, methods: set[str], table: pd.DataFrame, quick: bool = False) 
                 variants += [(name, "agreement", {"alpha": AGREEMENT}), (name, "published", published)]
             if name in unlearn.METHODS or (name, "tuned") not in how:
                 variants += [(name, "default", {})]
-        for seed, target in [(0, targets[0])] if quick else product(SEEDS, targets):
-            case = Case(DATA[kind], NETS[net], kind, target, seed, tuple(SEEDS))
-            mine = target == targets[seed % len(targets)]
+        for seed in SEEDS[:1] if quick else SEEDS:
+            case = Case(DATA[kind], NETS[net], kind, targets[seed % len(targets)], seed, tuple(SEEDS))
             found += [
-                Run(case, name, variant, settings, deep=mine)
+                Run(case, name, variant, settings, deep=True)
                 for name, variant, settings in variants
-                if name in methods and kind in METHODS[name].kinds and (mine or (name, variant) in CORE)
+                if name in methods and kind in METHODS[name].kinds
             ]
     return [run for run in found if run.method not in LEFT_OUT]
 
