@@ -45,13 +45,14 @@ def main() -> None:
 
 def told(stored: pd.DataFrame, anew: pd.DataFrame) -> int:
     """Prints the comparison of two tables with the same index; 1 if they differ by more than chance."""
-    apart = (anew[[*COMPARED]] - stored[[*COMPARED]]).abs()
+    mine, theirs = anew[[*COMPARED]], stored[[*COMPARED]]
+    apart = (mine - theirs).abs().mask(mine.isna() & theirs.isna(), 0.0)  # what a scenario does not have
     same = int((apart < 1e-4).all(axis=1).sum())
     print(f"{len(anew)} records, {same} of them equal in all of {len(COMPARED)} columns")
     print(apart.describe().loc[["50%", "max"]].round(4).to_string())
-    both = pd.concat({"stored": stored, "anew": anew}, names=["source", "key"]).reset_index()
+    both = pd.concat({"stored": stored, "anew": anew}, names=["which", "key"]).reset_index()
     both["case"] = both.key
-    found = paired_differences(both, "tow", "stored", of="source", cluster="seed", within="case").loc["anew"]
+    found = paired_differences(both, "tow", "stored", of="which", cluster="seed", within="case").loc["anew"]
     print(f"ToW, anew minus stored: {found['mean']:+.4f} +- {found['half']:.4f} ({found['n']:.0f} networks)")
     failed = "error" in anew and anew.error.notna().any()
     return int(failed or abs(found["mean"]) > max(found["half"], 1e-9))
