@@ -13,7 +13,8 @@ def begin(sharp: bool = True) -> None:
     for screens that have them. Threads: see `device.page_threads`."""
     style.use_style()
     torch.set_num_threads(page_threads())
-    if sharp and "ipykernel" in sys.modules:
+    ipython = sys.modules.get("IPython")
+    if sharp and ipython and ipython.get_ipython():  # the next line would make a shell where there is none
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         set_matplotlib_formats("retina")
