@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from scipy.stats import t
 
@@ -16,6 +17,26 @@ def mean_and_interval(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.
     n = groups.count()
     half = t.ppf(0.975, (n - 1).clip(lower=1)) * groups.std() / n**0.5
     return pd.DataFrame({"mean": groups.mean(), "half": half, "n": n})
+
+
+def interval(values: pd.Series) -> pd.Series:
+    """``mean``, ``half`` and ``n`` as of `mean_and_interval`, of one value for each network."""
+    return mean_and_interval(pd.DataFrame({"value": values, "group": 0}), ["group"], "value").iloc[0]
+
+
+def jackknife(left_out: Sequence[float]) -> float:
+    r"""Half of the 95 % interval of an estimate that takes all n networks at once, as KLOM does.
+
+    left_out: the estimates :math:`\theta_i` without network i. The half is
+    :math:`t_{0.975,\,n-1} \sqrt{\frac{n-1}{n} \sum_i (\theta_i - \bar\theta)^2}`; for a mean exactly that of
+    `mean_and_interval`. NaN for fewer than two. Source: Efron and Stein, "The jackknife estimate of
+    variance" (1981).
+    """
+    values = np.asarray(left_out, dtype=float)
+    n = len(values)
+    if n < 2:
+        return float("nan")
+    return float(t.ppf(0.975, n - 1) * np.sqrt((n - 1) * values.var()))
 
 
 def paired_differences(

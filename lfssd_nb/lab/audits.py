@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from .. import baselines
 from ..audit import attacks, representation, residual
 from ..audit.how_accurate import accuracies, outputs
+from ..audit.intervals import jackknife
 from ..audit.klom import klom
 from ..audit.linear_probe import features, probe_auroc
 from ..audit.membership import entropy_attack
@@ -138,29 +139,47 @@ def run(audits: Sequence[Audit], folder: str | Path, n_jobs: int | None = None) 
 
 def table(audits: Sequence[Audit], folder: str | Path) -> pd.DataFrame:
     """A row a network: the case, the method, `measured`, and of its method ``klom_forget`` and ``klom_test``
-    (means over D_f and the retained test images, nats) from ``networks`` networks of the originals' seeds."""
+    (means over D_f and the retained test images, nats) from ``networks`` networks of the originals' seeds.
+    ``…_excess``: KLOM minus that of gold networks of the same seeds, which is its floor; ``…_half``: half of
+    its 95 % interval, by leaving out one original and its gold network at a time (`jackknife`).
+    """
     found = [record_files.rows(records.record(folder, each), each.measured) for each in audits]
     everything = pd.DataFrame([row for rows in found for row in rows])
     seeds = {training_seed(each.case.seed) for each in audits}
     parts = []
     for _, case in everything.groupby(["data", "scenario", "target"], sort=False):
         sound = case.dropna(subset="margins")
-        apart = sound[(sound.method == GOLD) & ~sound.seed.isin(seeds)]
-        for _, rows in case.groupby("method", sort=False):
-            mine = rows.dropna(subset="margins") if "margins" in rows else rows[:0]
-            mine = mine[mine.seed.isin(seeds)]
-            part = rows.assign(networks=len(mine))
-            for k, name in enumerate(("klom_forget", "klom_test")):
-                value = (
-                    klom(_stacked(mine, k), _stacked(apart, k)).mean() if len(mine) and len(apart) else np.nan
-                )
-                part[name] = float(value)
+        golds = sound[sound.method == GOLD].set_index("seed").margins
+        apart = golds[~golds.index.isin(seeds)]
+        for method, rows in case.groupby("method", sort=False):
+            mine = sound[(sound.method == method) & sound.seed.isin(seeds)].set_index("seed").margins
+            part = rows.assign(networks=len(mine), **_kloms(mine, golds, apart))
             parts.append(part.drop(columns="margins"))
     return pd.concat(parts, ignore_index=True)
 
 
-def _stacked(rows: pd.DataFrame, k: int) -> Tensor:
-    return torch.tensor([margins[k] for margins in rows.margins], dtype=torch.float64)
+def _kloms(mine: pd.Series, golds: pd.Series, apart: pd.Series) -> dict[str, float]:
+    """KLOM of the margins ``mine`` against ``apart``, and how far beyond that of gold networks of the same
+    seeds; NaN where networks are missing."""
+    paired = mine.index.isin(golds.index).all()
+    seeds, found = mine.index if paired else mine.index[:0], {}
+    for k, name in enumerate(("klom_forget", "klom_test")):
+
+        def value(lot: pd.Series, k=k) -> float:
+            if not len(lot) or not len(apart):
+                return np.nan
+            return float(klom(_stacked(lot, k), _stacked(apart, k)).mean())
+
+        def excess(seeds: pd.Index, value=value) -> float:
+            return value(mine[seeds]) - value(golds[seeds])
+
+        found[name], found[f"{name}_excess"] = value(mine), excess(seeds)
+        found[f"{name}_half"] = jackknife([excess(seeds.drop(seed)) for seed in seeds])
+    return found
+
+
+def _stacked(margins: pd.Series, k: int) -> Tensor:
+    return torch.tensor([each[k] for each in margins], dtype=torch.float64)
 
 
 def _features(model: nn.Module, d: Dataset, scenario: Scenario) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lfssd_nb.audit.intervals import paired_differences
+from lfssd_nb.audit.intervals import interval, jackknife, paired_differences
 
 
 def study(rng, n=6, shift=0.0, methods=("a", "b", "base")):
@@ -96,3 +96,22 @@ def test_what_cannot_be_paired_is_refused(change, message):
 def test_one_cluster_has_no_interval():
     found = paired_differences(study(np.random.default_rng(7), n=1), "tow", "base")
     assert found[["half", "joint", "p"]].isna().all(axis=None) and found["mean"].notna().all()
+
+
+def test_the_jackknife_of_a_mean_is_its_interval():
+    values = pd.Series(np.random.default_rng(0).normal(size=7))
+    left_out = [values.drop(i).mean() for i in values.index]
+    expected = stats.t.interval(0.95, 6, values.mean(), stats.sem(values))
+    assert jackknife(left_out) == pytest.approx(np.ptp(expected) / 2) == pytest.approx(interval(values).half)
+    assert interval(values)["mean"] == values.mean() and interval(values).n == 7
+    assert np.isnan(jackknife([1.0])) and np.isnan(jackknife([])) and np.isnan(interval(values[:1]).half)
+
+
+def test_the_jackknife_holds_for_a_statistic_of_all_networks_at_once():
+    rng, held = np.random.default_rng(1), 0
+    for _ in range(300):
+        lot = rng.normal(size=12)
+        estimate = np.log(lot.var(ddof=1))
+        left_out = [np.log(np.delete(lot, i).var(ddof=1)) for i in range(12)]
+        held += abs(estimate) < jackknife(left_out)
+    assert 0.88 < held / 300 < 0.99

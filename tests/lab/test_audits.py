@@ -51,6 +51,15 @@ def test_klom_is_of_the_originals_seeds_against_golds_of_others(done):
         rounded = (side.mul(1e4).round().div(1e4) for side in (m[name], m["others"]))
         assert table.klom_forget[name] == pytest.approx(float(klom.klom(*rounded).mean()), abs=1e-6)
     assert (table.networks == 2).all()
+    floor = table.klom_forget["gold"]
+    assert table.klom_forget_excess.to_dict() == pytest.approx((table.klom_forget - floor).to_dict())
+    assert table.klom_forget_half["gold"] == 0 < table.klom_forget_half["nothing"]
+
+
+def test_klom_without_golds_of_its_seeds_has_no_excess(done):
+    rows = [each for each in plan() if each.method != GOLD]
+    alone = audits.table(rows, done[0])
+    assert alone[["klom_forget", "klom_forget_excess", "klom_forget_half"]].isna().all(axis=None)
 
 
 def test_a_gold_network_is_not_its_own_yardstick(done):
