@@ -2,7 +2,7 @@
 
 A class (digit 3), a sub-class (8 of 0/8) and 70 random images, ResNet18 of width 16; ten originals, twenty
 gold networks, every registered method on each original. Resumable: finished records in build/audit are never
-computed again. About 35 core minutes from nothing.
+computed again. 40 minutes on two cores with AVX2, from nothing.
 
 Settings: those that the study chose (tuning.csv); LFSSD and SSD choose alpha by agreement. A slice:
 ``--seeds 2 --methods lfssd ssd scrub --scenarios class --out /tmp/slice.csv``.

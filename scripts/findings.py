@@ -1,0 +1,71 @@
+"""The findings behind the ten answers: sentences that committed pages printed, collected into findings.csv.
+
+A finding is named by its page and some words of its claim; what the page measured comes with it. The
+last page shows them below its answers, so that no number is copied by hand. Run it after a page was executed.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+
+import nbformat
+import pandas as pd
+
+from lfssd_nb.lab.read_records import RECORDS
+from notebooks import BOOKS, code_of
+
+TABLE = RECORDS / "findings.csv"
+SAID = re.compile(r"> (?:✓|\*\*In this run\*\* ·) (.*)", re.DOTALL)
+FINDINGS: dict[str, tuple[tuple[str, str], ...]] = {  # by question: page, words
+    "intuition": (
+        ("14", "LFSSD ranks the damages of others"),
+        ("14", "All four ratios rank filters by selectivity"),
+        ("14", "LFSSD's ratio separates the digit"),
+    ),
+    "norms": (
+        ("15", "The score matters most"),
+        ("15", "Square against `abs`"),
+        ("15", "Batch means are not 2 points further"),
+    ),
+    "perturbation": (
+        ("13", "lowest points lie within"),
+        ("13", "With 100 times as many directions"),
+        ("13", "In float32 a push of 0.001"),
+    ),
+    "second order": (
+        ("15", "Adding the second order"),
+        ("15", "To dampen only among the sharpest"),
+        ("15", "The Gauss-Newton of the loss"),
+    ),
+}
+
+
+def sentences(page: str) -> Iterator[str]:
+    """What the claims of a committed page said, in order."""
+    (path,) = BOOKS.glob(f"{page}_*.ipynb")
+    for cell in code_of(nbformat.read(path, as_version=4)):
+        for output in cell.outputs:
+            if found := SAID.fullmatch(output.get("data", {}).get("text/markdown", "")):
+                yield found.group(1)
+
+
+def collected() -> pd.DataFrame:
+    """A row a finding: ``question``, ``page``, ``sentence``. ``LookupError`` for one that no page says."""
+    rows = []
+    for question, wanted in FINDINGS.items():
+        for page, words in wanted:
+            said = [each for each in sentences(page) if words in each]
+            if len(said) != 1:
+                raise LookupError(f"{len(said)} sentences of page {page} contain {words!r}")
+            rows.append((question, page, *said))
+    return pd.DataFrame(rows, columns=["question", "page", "sentence"])
+
+
+def main() -> int:
+    collected().to_csv(TABLE, index=False)
+    print(f"{len(pd.read_csv(TABLE))} findings in {TABLE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
