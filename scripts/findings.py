@@ -22,10 +22,38 @@ FINDINGS: dict[str, tuple[tuple[str, str], ...]] = {  # by question: page, words
         ("14", "All four ratios rank filters by selectivity"),
         ("14", "LFSSD's ratio separates the digit"),
     ),
+    "cost": (
+        ("16", "stay within 10 % of the floor's operations"),
+        ("16", "Batch means write less than twice"),
+        ("16", "Per-sample importances hold no more at once"),
+        ("16", "Adam's minus computed"),
+    ),
+    "fisher": (
+        ("16", "On fitted, smoothed networks the two methods end equally far"),
+        ("16", "On plain networks SSD needs more images"),
+        ("16", "one wrong label in ten costs SSD"),
+        ("16", "On the rare class neither method"),
+    ),
+    "alpha": (
+        ("09", "LFSSD's best common value"),
+        ("12", "A class: on"),
+        ("18", "No single α′ serves all"),
+    ),
+    "modalities": (
+        ("18", "agreement ends"),
+        ("18", "A side: gold recognises"),
+        ("17", "to do nothing ends within 6 points"),
+    ),
     "norms": (
         ("15", "The score matters most"),
         ("15", "Square against `abs`"),
         ("15", "Batch means are not 2 points further"),
+    ),
+    "large": (
+        ("19", "Stopping early is as near to gold"),
+        ("19", "At 90 % dampening costs"),
+        ("19", "Frozen without threes"),
+        ("19", "Frozen with threes"),
     ),
     "perturbation": (
         ("13", "lowest points lie within"),
@@ -36,6 +64,17 @@ FINDINGS: dict[str, tuple[tuple[str, str], ...]] = {  # by question: page, words
         ("15", "Adding the second order"),
         ("15", "To dampen only among the sharpest"),
         ("15", "The Gauss-Newton of the loss"),
+    ),
+    "architectures": (
+        ("20", "the constant ends further from gold than agreement"),
+        ("20", "Gap to gold by agreement"),
+        ("20", "to delete them ends"),
+    ),
+    "requests": (
+        ("17", "For five classes at once"),
+        ("17", "Against the joint request"),
+        ("17", "With all of it known LFSSD removes the backdoor"),
+        ("17", "Forgetting the wrong labels does not help"),
     ),
 }
 
