@@ -1,14 +1,16 @@
 """make study: the method comparison on the digits, from nothing to the committed CSV files.
 
 tune   one setting of every method by the protocol of `lab.trials`: two held-out targets on two networks;
-grid   every method, with the setting that tuning chose, on all cases of six networks;
+grid   every method, with the setting that tuning chose, on six networks of either kind;
 digits LFSSD and SSD at their defaults on all ten digits;
 sweep  accuracies over alpha for five estimators of importance, on all cases (notebook 09);
 rules  what choosing alpha without gold comes to, by five rules and an oracle (notebook 12; `study_choice`);
 all    everything (default);
-collect  writes what is finished so far and computes nothing.
+collect  writes what is finished so far and computes nothing;
+unpack   takes the committed tuning and comparison as finished, to extend them rather than to start anew.
 
-Resumable: finished records in build/study are never computed again.
+Resumable: finished records in build/study are never computed again. `check_study.py` computes a random
+twentieth of what is committed anew.
 
 ``--quick`` runs a slice of the grid (one target, seed 0, ResNet18) with the settings of the committed tuning.
 """
@@ -21,7 +23,7 @@ import joblib
 import pandas as pd
 import study_choice
 
-from lfssd_nb import data
+from lfssd_nb import data, unlearn
 from lfssd_nb.agreement import NAME as AGREEMENT
 from lfssd_nb.baselines import METHODS
 from lfssd_nb.data.validation import validation
@@ -31,12 +33,17 @@ from lfssd_nb.lab.read_records import RECORDS, read
 from lfssd_nb.lab.trials import Ladder
 from lfssd_nb.networks.architecture import Architecture
 from lfssd_nb.paper.published import published_settings
+from lfssd_nb.system import files
 
 ROOT = Path(__file__).resolve().parent.parent
 NETS = {"resnet18": Architecture("resnet18", 16), "vit": Architecture("vit")}
 SEEDS = range(6)
 DATA = {"class": "digits", "subclass": "digits5", "random": "digits"}
-TARGETS = {"class": ("0", "3", "8"), "subclass": ("1", "3", "8"), "random": ("14@0", "70@0", "140@0")}
+TARGETS = {  # of the networks in turn, so that each target has two
+    "class": ("0", "3", "8"),
+    "subclass": ("1", "3", "8"),
+    "random": ("14@0", "70@0", "140@0"),
+}
 HELD_OUT = {"class": ("9", "5"), "subclass": ("9", "6"), "random": ("70@9", "140@8")}  # never in a table
 HELD_OUT_SEEDS = (8, 9)
 LADDERS = tuple(  # three values around the source's, in equal ratios; the protocol adds what is missing
@@ -53,9 +60,7 @@ LADDERS = tuple(  # three values around the source's, in equal ratios; the proto
         ("l1_sparse", "gamma", (5e-5, 5e-4, 5e-3), {}),
         ("fisher_forgetting", "alpha", (1e-8, 1e-7, 1e-6), {"others": {"n_samples": 400}}),
         ("jit", "lr", (3e-3, 1e-2, 3e-2), {}),
-        ("jit_code", "lr", (1e-4, 3e-4, 1e-3), {}),
         ("xalfssd", "rho", (0.7, 0.5, 0.3), {"bounds": (0.0, 1.0)}),
-        ("xalfssd_code", "rho", (0.5, 0.25, 0.1, 0.0), {"bounds": (0.0, 1.0)}),
         ("ssd", "scale", (0.6, 0.4, 0.25), {"bounds": (0.0, 1.0)}),
         ("lfssd", "scale", (0.6, 0.4, 0.25), {"bounds": (0.0, 1.0)}),
         ("ssd", "alpha", (10.0, 5.0, 2.5), {"variant": "batch", "others": {"reduction": "batch"}}),
@@ -66,13 +71,13 @@ LEFT_OUT = ("ntk_scrubbing",)  # needs the Jacobian of the whole network: notebo
 
 
 def held_out(net: str, kind: str) -> list[Case]:
-    """The cases to tune on: neither their targets nor their networks are in the grid, and a tenth of D takes
-    the place of the test set."""
+    """The cases to tune on, each target with a network of its own: neither is in the grid, and a tenth of D
+    takes the place of the test set."""
     unseen = validation(data.load(DATA[kind], device="cpu"))
     # gold models are not read: a case names some
     return [
         Case(unseen, NETS[net], kind, target, seed, (0,))
-        for seed, target in product(HELD_OUT_SEEDS, HELD_OUT[kind])
+        for seed, target in zip(HELD_OUT_SEEDS, HELD_OUT[kind], strict=True)
     ]
 
 
@@ -115,25 +120,27 @@ def chosen(table: pd.DataFrame, net: str, kind: str) -> dict[tuple[str, str], di
 
 
 def grid(net: str, methods: set[str], table: pd.DataFrame, quick: bool = False) -> list[Run]:
-    """Every method on every case; LFSSD and SSD as tuned, at the constant alpha', by agreement, by the means of
-    batches, and as published."""
+    """Every method on six networks, each with one target of every scenario. LFSSD and SSD as tuned, at the
+    constant alpha', by agreement, as means of batches, and as published; methods "as in their authors' code"
+    at its settings."""
     found = []
-    for seed, (kind, targets) in product((0,) if quick else SEEDS, TARGETS.items()):
+    for kind, targets in TARGETS.items():
         how = chosen(table, net, kind)
         variants = [(*pair, settings) for pair, settings in how.items()]
-        variants += [(name, "default", {}) for name in METHODS if (name, "tuned") not in how]
-        for name in ("lfssd", "ssd"):
-            published = published_settings(name, net, kind)
-            variants += [(name, "default", {}), (name, "agreement", {"alpha": AGREEMENT})]
-            variants += [(name, "published", published)]
-        for target in targets[1:2] if quick else targets:
-            case = Case(DATA[kind], NETS[net], kind, target, seed, tuple(SEEDS))
+        for name in METHODS:
+            if name in unlearn.METHODS:
+                published = published_settings(name, net, kind)
+                variants += [(name, "agreement", {"alpha": AGREEMENT}), (name, "published", published)]
+            if name in unlearn.METHODS or (name, "tuned") not in how:
+                variants += [(name, "default", {})]
+        for seed in SEEDS[:1] if quick else SEEDS:
+            case = Case(DATA[kind], NETS[net], kind, targets[seed % len(targets)], seed, tuple(SEEDS))
             found += [
                 Run(case, name, variant, settings, deep=True)
                 for name, variant, settings in variants
-                if name in methods and name not in LEFT_OUT and kind in METHODS[name].kinds
+                if name in methods and kind in METHODS[name].kinds
             ]
-    return found
+    return [run for run in found if run.method not in LEFT_OUT]
 
 
 def all_digits() -> list[Run]:
@@ -158,6 +165,15 @@ def sweeps() -> list[sweep_cases.Sweep]:
         )
         for net, seed, (data, kind, target) in product(NETS.values(), range(5), kinds)
     ]
+
+
+def unpack(folder: Path) -> None:
+    """Writes a record for each committed row of the tuning and the comparison that the folder lacks."""
+    for name in ("tuning", "methods"):
+        for row in pd.read_csv(RECORDS / f"{name}.csv", dtype={"target": str}).to_dict("records"):
+            path = folder / f"{row.pop('key')}.json"
+            if not path.exists():
+                files.write_json(path, {k: v for k, v in row.items() if k != "chosen" and not pd.isna(v)})
 
 
 def collect(folder: Path) -> None:
@@ -201,7 +217,7 @@ def engine(backend: str, address: str | None) -> joblib.parallel_config:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    stages = ("all", "tune", "grid", "digits", "sweep", "rules", "collect")
+    stages = ("all", "tune", "grid", "digits", "sweep", "rules", "collect", "unpack")
     parser.add_argument("stage", nargs="?", default="all", choices=stages)
     parser.add_argument("--jobs", type=int, help="default: all cores, or all workers of a cluster")
     parser.add_argument("--backend", default="loky", choices=("loky", "dask", "ray"))
@@ -212,8 +228,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     folder, methods = ROOT / "build" / "study", set(args.methods)
-    if args.stage == "collect":
-        collect(folder)
+    if args.stage in ("collect", "unpack"):
+        {"collect": collect, "unpack": unpack}[args.stage](folder)
         return
     with engine(args.backend, args.address):
         if args.stage in ("tune", "all") and not args.quick:

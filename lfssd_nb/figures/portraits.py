@@ -89,7 +89,8 @@ def over_seeds(
 ) -> Figure:
     """One panel per column of ``table`` (title by column name), one row per value of ``rows``, in order of
     appearance: every record a tick, and below them the mean with its 95 % interval or, where ``middle`` is
-    "median", the median with the range. (Where records stand in two groups, none need be near their mean.)"""
+    "median", the median with the range. (Where records stand in two groups, none need be near their mean.)
+    Names of rows that begin with LFSSD or SSD have the hue of the method."""
     order = list(dict.fromkeys(table[rows]))
     names = {"mean": "mean, 95 % interval", "median": "median, range"}
     figure, axes = plt.subplots(
@@ -109,6 +110,10 @@ def over_seeds(
     left = np.atleast_1d(axes)[0]
     left.invert_yaxis()
     left.set_ylabel(ylabel)
+    for tick in left.get_yticklabels():
+        for method in ("lfssd", "ssd"):
+            if tick.get_text().startswith(LABELS[method]):
+                tick.set(color=STYLES[method][0], fontweight="bold")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 

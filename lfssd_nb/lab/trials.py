@@ -30,6 +30,7 @@ from . import cases, record_files, records
 from .cases import Case, Run
 
 TIE = 0.5  # points of loss: mean over trials that differ by less are equal
+IN_VAIN = 90.0  # a loss above it is not a tenth of the way from doing nothing, which has about 100
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ def mean_losses(ladder: Ladder, table: pd.DataFrame) -> dict[float, float]:
 
 def extended(ladder: Ladder, several: Sequence[Case], folder: str | Path) -> Ladder:
     """The ladder with the values that its records ask for: one more, in the ratio of the last two, where the
-    best value is the last and beats its neighbour by more than `TIE`, or a stronger one where all have the
-    loss of doing nothing, 100; no bound is reached, and fewer than ``most`` are tried."""
+    best value is the last and beats its neighbour by more than `TIE`, or a stronger one where all are above
+    `IN_VAIN`; no bound is reached, and fewer than ``most`` are tried."""
     while len(ladder.values) < ladder.most:
         found = [record_files.rows(record_files.record(folder, each), Trial.measured, quiet=True)
                  for each in _trials(ladder, several)]  # fmt: skip
@@ -146,7 +147,7 @@ def beyond(ladder: Ladder, losses: Mapping[float, float]) -> Ladder | None:
         last, neighbour = losses[values[at]], losses[values[beside]]
         new = float(f"{values[at] ** 2 / values[beside]:.3g}")
         new = min(max(new, ladder.bounds[0]), ladder.bounds[1])
-        in_vain = at == -1 and 100 - TIE < least < math.inf
+        in_vain = at == -1 and IN_VAIN < least < math.inf
         better = last == least < math.inf and last < neighbour - TIE
         if (better or in_vain) and new not in (0.0, values[at]):
             return replace(ladder, values=(new, *values) if at == 0 else (*values, new))

@@ -1,7 +1,7 @@
 """Every exercise: a right answer passes, and each wrong one gets the hint that names the mistake.
 
-The answers of a page lie in ``answers_NN.py`` beside this file: ``RIGHT`` by check, and ``WRONG`` with a
-pattern of the hint."""
+The answers of a page lie in ``answers_NN.py`` beside this file: ``RIGHT`` by check, ``WRONG`` with a pattern
+of the hint, and in some ``STYLES``, a second right answer."""
 
 import importlib
 import re
@@ -52,6 +52,7 @@ def by_rates(members, strangers, rate):
 
 
 STYLES = {"sensitivity": backwards, "true_positives": by_rates}
+STYLES |= {name: answer for page in PAGES for name, answer in getattr(page, "STYLES", {}).items()}
 
 
 @pytest.mark.parametrize("name", STYLES)

@@ -145,3 +145,10 @@ def test_under_nbval_a_false_claim_fails_with_its_sentence_and_values(tmp_path):
     done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1 and "1 failed, 2 passed" in done.stdout
     assert "ClaimError" in done.stdout and "one is more than two: 1" in done.stdout and "n = 1" in done.stdout
+
+
+def test_a_page_that_begins_outside_a_notebook_makes_no_shell():
+    """Else claims would take the process for a notebook and write Markdown."""
+    code = "import ipykernel, IPython, lfssd_nb.course.page as p; p.begin(); print(IPython.get_ipython())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "None\n", done.stderr[-500:]

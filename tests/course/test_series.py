@@ -176,4 +176,4 @@ def test_the_first_cell_installs_the_package_on_colab_alone(path, on_colab, monk
     exec(TransformerManager().transform_cell(first), {"get_ipython": lambda: shell})
     repository = re.search(r'^repository = "(\S+)"', (ROOT / "pyproject.toml").read_text(), re.M)[1]
     assert asked == [("pip", f"install -q git+{repository}")] * on_colab
-    assert "page.begin()" in second and "lfssd_nb" not in first.split("%pip")[0]
+    assert "page.begin(" in second and "lfssd_nb" not in first.split("%pip")[0]

@@ -53,6 +53,7 @@ def test_the_loss_by_hand(after, aim, expected):
         ((1, 1, 1), None),
         ((100, 100, 100), (1.0, 2.0, 4.0, 8.0)),  # nothing works yet: stronger
         ((100, 100, math.inf), (1.0, 2.0, 4.0, 8.0)),
+        ((99.4, 98.8, 99.4), (1.0, 2.0, 4.0, 8.0)),  # an original that missed one sample
         ((1, math.inf, 5), (0.5, 1.0, 2.0, 4.0)),
         ((math.inf, math.inf, math.inf), None),
         ((5, math.inf, math.inf), (0.5, 1.0, 2.0, 4.0)),

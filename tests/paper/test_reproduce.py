@@ -1,6 +1,5 @@
 """The published experiments: the right settings, a plan first, nothing twice, nothing lost."""
 
-import importlib.util
 import json
 import os
 import random
@@ -9,7 +8,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -28,7 +26,6 @@ from lfssd_nb.lab import cases, records, sweep_cases, tuning
 from lfssd_nb.lab.cases import Case, Run
 from lfssd_nb.lab.read_records import RECORDS
 from lfssd_nb.lab.sweep_cases import Sweep
-from lfssd_nb.lab.trials import Trial
 from lfssd_nb.networks import checkpoints, training
 from lfssd_nb.networks.architecture import Architecture
 from lfssd_nb.networks.recipes import Recipe
@@ -149,29 +146,6 @@ def test_a_method_with_other_results_leaves_its_old_records_and_those_of_the_oth
             keys.append(Run(case, method, "tuned", settings, deep=True).key)
         assert keys[0] == first and len(set(keys[:3])) == 3
         assert (keys[3] == first) == (method != "scrub")
-
-
-def test_the_study_would_compute_none_of_its_committed_records_again(pytestconfig, monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
-    spec = importlib.util.spec_from_file_location("study", pytestconfig.rootpath / "scripts" / "study.py")
-    spec.loader.exec_module(study := importlib.util.module_from_spec(spec))
-    stored = {
-        name: pd.read_csv(study.RECORDS / f"{name}.csv") for name in ("tuning", "methods", "all_digits")
-    }
-    trials = [each for net in study.NETS for kind in study.TARGETS for each in planned(study, net, kind)]
-    grid = [run for n in study.NETS for run in study.grid(n, {*study.METHODS}, stored["tuning"])]
-    for name, jobs in (("tuning", trials), ("methods", grid), ("all_digits", study.all_digits())):
-        assert len(stored[name]) > 100 and {*stored[name].key} <= {each.key for each in jobs}
-    assert {*stored["methods"].key} == {each.key for each in grid}
-
-
-def planned(study, net, kind):
-    """The trials of a network and scenario, at every value that the committed ladders hold."""
-    table = pd.read_csv(study.RECORDS / "tuning.csv")
-    mine = table[(table.architecture == study.NETS[net].name) & (table.scenario == kind)]
-    for ladder, case in product(study.ladders(kind, {*study.METHODS}), study.held_out(net, kind)):
-        values = mine.value[(mine.method == ladder.method) & (mine.variant == ladder.variant)].unique()
-        yield from (Trial(case, ladder, float(value)) for value in values)
 
 
 # ---- I(D) once

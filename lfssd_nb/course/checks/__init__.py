@@ -9,6 +9,7 @@ from .choosing import aim, choice, regret
 from .comparing import cost, paired
 from .controls import beats_nothing
 from .curves import front, plateau
+from .directions import squared_slopes
 from .evidence import js_bits, networks_needed, partial_batch
 from .first import agreement, outside
 from .hints import NotYet, expect
@@ -17,6 +18,7 @@ from .likeness import gold_spread, shared
 from .metrics import margin, tow
 from .own import people_apart, soft
 from .parts import speakers, without
+from .pushes import best_push, one_weight
 from .random_sets import image_weights, reference_order, spread
 from .rule import alpha_for, dampened, dampened_rows, undone
 from .sets import forgotten_share, retain_index
@@ -31,6 +33,7 @@ __all__ = [
     "alpha_for",  # 03
     "answers_apart",  # 04
     "beats_nothing",  # 06
+    "best_push",  # 13
     "carried",  # 09
     "centred",  # 02
     "choice",  # 12
@@ -51,6 +54,7 @@ __all__ = [
     "networks",  # 09
     "networks_needed",  # 11
     "one_pass",  # A1
+    "one_weight",  # 13
     "outside",  # 00
     "paired",  # 07
     "partial_batch",  # 11
@@ -71,6 +75,7 @@ __all__ = [
     "spared",  # 05
     "speakers",  # 02
     "spread",  # 06
+    "squared_slopes",  # 13
     "tow",  # 07
     "true_positives",  # 08
     "two_sided",  # 08
