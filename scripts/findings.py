@@ -40,7 +40,7 @@ FINDINGS: dict[str, tuple[tuple[str, str], ...]] = {  # by question: page, words
         ("18", "No single α′ serves all"),
     ),
     "modalities": (
-        ("18", "agreement ends"),
+        ("18", "A class, an exercise or a language"),
         ("18", "A side: gold recognises"),
         ("17", "to do nothing ends within 6 points"),
     ),
@@ -71,8 +71,9 @@ FINDINGS: dict[str, tuple[tuple[str, str], ...]] = {  # by question: page, words
         ("20", "to delete them ends"),
     ),
     "requests": (
+        ("17", "For one class LFSSD is within"),
         ("17", "For five classes at once"),
-        ("17", "Against the joint request"),
+        ("17", "With I(D) of the current network five"),
         ("17", "With all of it known LFSSD removes the backdoor"),
         ("17", "Forgetting the wrong labels does not help"),
     ),
