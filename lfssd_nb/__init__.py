@@ -12,9 +12,9 @@ entropy_attack, entropy, battery, yardstick, features, probe_auroc, graft, norm_
 refresh_norm_statistics, interval, jackknife, mean_and_interval, paired_differences, attacks,
 divergence, klom, lira, panel, relearn, representation, residual · `sweeps` Dial, grid, exam,
 correct, fitting, front, search, damage_and_rest · `figures` headline, images, strips, per_class,
-layer_shares, method, use_style, STYLES, LABELS, MARKERS, portraits · `explorer` explore, picture, Explorer, Board, Trial, Reading ·
-`lab` compare, over_seeds, forget, evaluate, Comparison, Case, Run, Sweep, run, load, read,
-labelled, audits, cases, records, sweep_cases, tuning, read_records, jobs, multiprocess · `paper`
+layer_shares, method, use_style, STYLES, LABELS, MARKERS, portraits · `explorer` explore, picture,
+Explorer, Board, Trial, Reading · `lab` compare, over_seeds, forget, evaluate, Comparison, Case, Run, Sweep,
+run, load, read, labelled, audits, cases, records, sweep_cases, tuning, read_records, jobs, multiprocess · `paper`
 published, sizes, plan, throughput, reproduce · `course` page, claims, checks
 """
 
