@@ -14,8 +14,9 @@ divergence, klom, lira, panel, relearn, representation, residual · `sweeps` Dia
 correct, fitting, front, search, damage_and_rest · `figures` headline, images, strips, per_class,
 layer_shares, method, use_style, STYLES, LABELS, MARKERS, portraits · `explorer` explore, picture,
 Explorer, Board, Trial, Reading · `lab` compare, over_seeds, forget, evaluate, Comparison, Case, Run, Sweep,
-run, load, read, labelled, audits, cases, records, sweep_cases, tuning, read_records, jobs, multiprocess · `paper`
-published, sizes, plan, throughput, reproduce · `course` page, claims, checks
+run, load, read, labelled, audits, cases, records, sweep_cases, tuning, read_records, jobs,
+multiprocess · `paper` published, sizes, plan, throughput, reproduce · `course` page, claims,
+checks
 """
 
 __version__ = "0.1.0"
