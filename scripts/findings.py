@@ -38,6 +38,7 @@ FINDINGS: dict[str, tuple[tuple[str, str], ...]] = {  # by question: page, words
         ("09", "LFSSD's best common value"),
         ("12", "A class: on"),
         ("18", "No single α′ serves all"),
+        ("18", "Chosen for the network, by agreement"),
     ),
     "modalities": (
         ("18", "A class, an exercise or a language"),
