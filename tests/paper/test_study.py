@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import study
+import study_audit
 
 from lfssd_nb.lab import records
 from lfssd_nb.networks.seeds import VARIABLE
@@ -43,6 +44,19 @@ def test_the_study_would_compute_none_of_its_committed_records_again(unpacked):
     np.testing.assert_array_equal(again[same].to_numpy(), stored[same].to_numpy())
     digits = {*committed("all_digits").key}
     assert digits == {each.key for each in study.all_digits()}
+
+
+def test_the_committed_audit_has_the_settings_that_the_study_chose():
+    stored = study.read(study.RECORDS / "audit.csv")
+    audited = [name for name in study.METHODS if name not in study_audit.NOT_AUDITED]
+    plan = study_audit.planned(10, audited, list(study_audit.TARGETS), committed("tuning"))
+    settings = {(each.case.kind, each.method): each.settings for each in plan}
+    rows = zip(stored.scenario, stored.method, stored.settings, strict=True)
+    assert {(kind, name): how for kind, name, how in rows} == settings
+    networks = stored.groupby(["scenario", "method"]).seed.nunique()
+    assert (
+        networks == networks.index.get_level_values("method").map(lambda m: 20 if m == "gold" else 10)
+    ).all()
 
 
 @pytest.mark.parametrize("shift, noise, code", [(0.0, 0.0, 0), (0.0, 0.05, 0), (0.1, 0.01, 1)])
