@@ -6,7 +6,7 @@ last page shows them below its answers, so that no number is copied by hand. Run
 
 import re
 import sys
-from collections.abc import Iterator
+from functools import cache
 
 import nbformat
 import pandas as pd
@@ -81,13 +81,16 @@ FINDINGS: dict[str, tuple[tuple[str, str], ...]] = {  # by question: page, words
 }
 
 
-def sentences(page: str) -> Iterator[str]:
+@cache  # a page has several findings
+def sentences(page: str) -> tuple[str, ...]:
     """What the claims of a committed page said, in order."""
+    found = []
     (path,) = BOOKS.glob(f"{page}_*.ipynb")
     for cell in code_of(nbformat.read(path, as_version=4)):
         for output in cell.outputs:
-            if found := SAID.fullmatch(output.get("data", {}).get("text/markdown", "")):
-                yield found.group(1)
+            if said := SAID.fullmatch(output.get("data", {}).get("text/markdown", "")):
+                found.append(said.group(1))
+    return tuple(found)
 
 
 def collected() -> pd.DataFrame:
