@@ -201,7 +201,9 @@ def main() -> None:
     d = load(args.data)
     jobs = planned(d.digest)
     run(jobs, d, folder)
-    rows = [row for each in jobs for row in record_files.rows(record_files.record(folder, each), each.measured)]
+    rows = [
+        row for each in jobs for row in record_files.rows(record_files.record(folder, each), each.measured)
+    ]
     found = pd.DataFrame(rows)
     first = ["network", "seed", "kind", "target", "n_forget", "n_test", "rule", "method"]
     found = found[[*first, "scale", "aim", "retained", "forgotten", "gap"]].fillna({"method": ""})
