@@ -1,6 +1,5 @@
 """The records of longer text: every case is there; label files are read, and refused in words that help."""
 
-import pandas as pd
 import pytest
 import study_questions as study
 
@@ -78,21 +77,7 @@ def test_a_missing_file_is_named_with_where_to_get_it(folder, name):
         study.load(folder)
 
 
-def test_a_request_is_judged_on_both_networks_and_never_twice(folder, tmp_path, monkeypatch):
-    """From files to records on a handful of questions: small enough for a moment, odd enough to go wrong."""
-    monkeypatch.setattr(
-        study, "NETS", {k: (net, study.Recipe(1, 0.01, 4)) for k, (net, _) in study.NETS.items()}
-    )
-    (folder / "train_5500.label").write_bytes(3 * TRAIN.encode("latin-1"))
+def test_both_networks_take_the_questions(folder):
     d = study.load(folder)
-    for net, (architecture, _) in study.NETS.items():
+    for architecture, _ in study.NETS.values():
         assert build(architecture, d)(d.test_x).shape == (2, len(study.COARSE))
-        job = study.Request(net, 0, "class", "NUM", d.digest)
-        with monkeypatch.context() as patch:
-            patch.setattr(study.scenarios, "make", lambda d, *_: scenarios.from_index(d, [0, 7], [0]))
-            study.run([job], d, tmp_path / "records")
-        rows = pd.DataFrame(study.record_files.rows(tmp_path / "records" / f"{job.key}.json", job.measured))
-        assert len(rows) == 8 and rows.n_forget.eq(2).all()
-        with monkeypatch.context() as patch:
-            patch.setattr(study, "judged", lambda *_: pytest.fail("computed twice"))
-            study.run([job], d, tmp_path / "records")
