@@ -12,6 +12,7 @@ from .curves import front, plateau
 from .directions import squared_slopes
 from .evidence import js_bits, networks_needed, partial_batch
 from .first import agreement, outside
+from .forecasts import length_share, same_layer, scaled_together
 from .hints import NotYet, expect
 from .importances import centred, sensitivity, unsquared
 from .likeness import gold_spread, shared
@@ -25,6 +26,7 @@ from .sets import forgotten_share, retain_index
 from .sparing import prices, spared
 from .sub_classes import group_losses, sibling_gap
 from .traps import one_pass, reported, undisturbed
+from .variants import interaction, norm_bounds, probes_needed
 
 __all__ = [
     "NotYet",
@@ -47,12 +49,15 @@ __all__ = [
     "gold_spread",  # 01
     "group_losses",  # 05
     "image_weights",  # 06
+    "interaction",  # 15
     "js_bits",  # 11
+    "length_share",  # 14
     "log_odds",  # 08
     "margin",  # 10
     "matched_accuracy",  # 06
     "networks",  # 09
     "networks_needed",  # 11
+    "norm_bounds",  # 15
     "one_pass",  # A1
     "one_weight",  # 13
     "outside",  # 00
@@ -63,11 +68,14 @@ __all__ = [
     "plateau",  # 09
     "points_lost",  # 04
     "prices",  # 05
+    "probes_needed",  # 15
     "rank_p",  # 08
     "reference_order",  # 06
     "regret",  # 12
     "reported",  # A1
     "retain_index",  # 01
+    "same_layer",  # 14
+    "scaled_together",  # 14
     "sensitivity",  # 02
     "shared",  # 01
     "sibling_gap",  # 05
