@@ -4,6 +4,7 @@ a hint. A pass prints one line."""
 from .accuracies import matched_accuracy, per_class
 from .against_gold import answers_apart, confidence_gap, points_lost
 from .alphas import carried, networks
+from .architectures import company, head_shares, safe_slots
 from .audits import log_odds, rank_p, true_positives, two_sided
 from .choosing import aim, choice, regret
 from .comparing import cost, paired
@@ -16,6 +17,7 @@ from .forecasts import length_share, same_layer, scaled_together
 from .hints import NotYet, expect
 from .importances import centred, sensitivity, unsquared
 from .likeness import gold_spread, shared
+from .luck import by_luck, flipped
 from .metrics import margin, tow
 from .own import people_apart, soft
 from .parts import speakers, without
@@ -36,18 +38,22 @@ __all__ = [
     "answers_apart",  # 04
     "beats_nothing",  # 06
     "best_push",  # 13
+    "by_luck",  # 21
     "carried",  # 09
     "centred",  # 02
     "choice",  # 12
+    "company",  # 20
     "confidence_gap",  # 04
     "cost",  # 07
     "dampened",  # 03
     "dampened_rows",  # 03
     "expect",
+    "flipped",  # 21
     "forgotten_share",  # 01
     "front",  # 09
     "gold_spread",  # 01
     "group_losses",  # 05
+    "head_shares",  # 20
     "image_weights",  # 06
     "interaction",  # 15
     "js_bits",  # 11
@@ -74,6 +80,7 @@ __all__ = [
     "regret",  # 12
     "reported",  # A1
     "retain_index",  # 01
+    "safe_slots",  # 20
     "same_layer",  # 14
     "scaled_together",  # 14
     "sensitivity",  # 02
