@@ -43,6 +43,7 @@ FINDINGS: dict[str, tuple[tuple[str, str], ...]] = {  # by question: page, words
     "modalities": (
         ("18", "A class, an exercise or a language"),
         ("18", "A side: gold recognises"),
+        ("18", "A class of questions: LFSSD ends"),
         ("17", "to do nothing ends within 6 points"),
     ),
     "norms": (

@@ -4,7 +4,7 @@ a hint. A pass prints one line."""
 from .accuracies import matched_accuracy, per_class
 from .against_gold import answers_apart, confidence_gap, points_lost
 from .alphas import carried, networks
-from .architectures import company, head_shares, safe_slots
+from .architectures import head_shares, safe_slots
 from .audits import log_odds, rank_p, true_positives, two_sided
 from .choosing import aim, choice, regret
 from .comparing import cost, paired
@@ -13,14 +13,17 @@ from .curves import front, plateau
 from .directions import squared_slopes
 from .evidence import js_bits, networks_needed, partial_batch
 from .first import agreement, outside
-from .forecasts import length_share, same_layer, scaled_together
+from .forecasts import length_share, scaled_together
 from .hints import NotYet, expect
 from .importances import centred, sensitivity, unsquared
+from .layered import same_layer
 from .likeness import gold_spread, shared
 from .luck import by_luck, flipped
 from .metrics import margin, tow
+from .mixing import company
 from .own import people_apart, soft
 from .parts import speakers, without
+from .probes import probes_needed
 from .pushes import best_push, one_weight
 from .random_sets import image_weights, reference_order, spread
 from .rule import alpha_for, dampened, dampened_rows, undone
@@ -28,7 +31,7 @@ from .sets import forgotten_share, retain_index
 from .sparing import prices, spared
 from .sub_classes import group_losses, sibling_gap
 from .traps import one_pass, reported, undisturbed
-from .variants import interaction, norm_bounds, probes_needed
+from .variants import interaction, norm_bounds
 
 __all__ = [
     "NotYet",
