@@ -146,9 +146,7 @@ def group_importances(answer: Callable[[Tensor, Tensor, Tensor, int, int], tuple
         def found(a: Tensor, b: Tensor, group: Tensor, k: int, power: int) -> tuple[Tensor, Tensor]:
             values = of(a, b, power)
             kept = range(most(group, k))
-            weights, biases = (
-                torch.stack([reduce(v[group == g], len(a)) for g in kept]) for v in values
-            )
+            weights, biases = (torch.stack([reduce(v[group == g], len(a)) for g in kept]) for v in values)
             return weights, biases
 
         return found
@@ -170,14 +168,15 @@ def group_importances(answer: Callable[[Tensor, Tensor, Tensor, int, int], tuple
         return m[:, :, None] * n[:, None], m
 
     def all_of(a: Tensor, b: Tensor, group: Tensor, k: int, power: int) -> tuple[Tensor, Tensor]:
-        weights, biases = by(reduce=lambda part, n: part.sum(0))(a, b, group, k, power)
-        return weights.sum(0, True).expand_as(weights) / len(a), biases.sum(0, True).expand_as(biases) / len(a)
+        sums = by(reduce=lambda part, n: part.sum(0))(a, b, group, k, power)
+        weights, biases = (v.sum(0, True).expand_as(v) / len(a) for v in sums)
+        return weights, biases
 
     slips = {
         "|.| of each sample, before they are added up: signs cancel": signed(
             lambda raw, power: raw.abs() ** power),
-        "an importance has no sign: |.|": lambda a, b, group, k, power: (
-            signed(lambda raw, p: raw)(a, b, group, k, power) if power == 1 else right(a, b, group, k, power)),
+        "an importance has no sign: |.|": lambda *args: (
+            (signed(lambda raw, p: raw) if args[-1] == 1 else right)(*args)),
         "the mean over the samples of a group, not over all N": by(reduce=lambda part, n: part.sum(0) / n),
         "the mean over the samples of a group, not their sum": by(reduce=lambda part, n: part.sum(0)),
         "each group for itself": all_of,
@@ -203,8 +202,8 @@ def group_importances(answer: Callable[[Tensor, Tensor, Tensor, int, int], tuple
     n, i, o = 64, 48, 40
     with _Written() as meter:
         answer(*drawn(n, i, o, 3, 1, 30))
-    hint = "right, but it writes a number for each sample and weight: |b a| = |b| |a|, and the sum is a product"
-    expect(meter.count < n * i * o, hint)
+    hint = "right, but it writes a number for each sample and weight: |b a| = |b| |a|, so that"
+    expect(meter.count < n * i * o, f"{hint} the sum is a product")
     print("group_importances: right")
 
 

@@ -1,7 +1,7 @@
 """Exercises of page 17, on requests: what a joint one still selects, how to split one, what comes back."""
 
 from collections.abc import Callable
-from math import ceil, nan
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -56,7 +56,7 @@ def still_chosen(answer: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> N
             joint=lambda f, n, d, alpha: n.double() @ f > alpha / len(n) * n.sum() * d),
         "a ratio of exactly alpha is not selected": lambda f, n, d, alpha: share(
             (f >= alpha * d) & (d > 0), (n.double() @ f >= alpha * n.sum() * d) & (d > 0)),
-        "where nothing is importance, nothing is selected: 0 is not above alpha times 0": lambda f, n, d, a: (
+        "importances of 0 select nothing: 0 is not above alpha times 0": lambda f, n, d, a: (
             share((f > a * d) | (d == 0), (n.double() @ f > a * n.sum() * d) | (d == 0))),
         "a share of what the request selects alone, not of all weights": by(
             lambda own, joint: (own & joint).double().mean(1)),
@@ -111,6 +111,7 @@ def fewest_parts(answer: Callable[[int, int, float, bool], int]) -> None:
         "parts of unequal size": (23, 100, 14.0, False),
         "parts of unequal size, what remains": (23, 100, 11.0, True),
         "what remains": (200, 700, 14.0, True),
+        "most of it, what remains": (164, 195, 4.0, True),
         "nearly everything, what remains": (60, 64, 5.0, True),
         "one part is enough": (7, 100, 3.0, True),
         "no number of parts is enough": (10, 40, 40.0, False),
@@ -127,8 +128,14 @@ def fewest_parts(answer: Callable[[int, int, float, bool], int]) -> None:
 
     right = by()
 
+    def first(room: Callable[[int], bool], n: int) -> int:
+        return next((m for m in range(1, n + 1) if room(m)), 0)
+
     def formula(n: int, total: int, alpha: float, remaining: bool) -> int:
         return ceil(alpha * n / total)
+
+    def last(n: int, total: int, alpha: float, remaining: bool) -> int:
+        return _fewest(lambda sizes: (total - remaining * (n - sizes[-1])) / sizes[-1] > alpha, n)
 
     def size(n: int, total: int, alpha: float, remaining: bool) -> int:
         m = right(n, total, alpha, remaining)
@@ -136,22 +143,22 @@ def fewest_parts(answer: Callable[[int, int, float, bool], int]) -> None:
 
     slips = {
         "at its ceiling alpha selects nothing: it has to be below": by(above=lambda c, alpha: c >= alpha),
-        "samples are whole: a part has ceil(n / m) of them, not n / m": lambda n, total, alpha, remaining: next(
-            (m for m in range(1, n + 1) if _room([n / m] * m, total, alpha, remaining)), 0),
-        "every part counts, and the largest has the lowest ceiling": lambda n, total, alpha, remaining: _fewest(
-            lambda sizes: (total - remaining * (n - sizes[-1])) / sizes[-1] > alpha, n),
+        "samples are whole: a part has ceil(n / m) of them, not n / m": (
+            lambda n, *how: first(lambda m: _room([n / m] * m, *how), n)),
+        "every part counts, and the largest has the lowest ceiling": last,
         "every part counts: one with room is not enough": by(of=any),
-        "what remains: D shrinks with each part, so that later ones have less room": lambda n, total, alpha, remaining: (
-            right(n, total, alpha, False)),
-        "D shrinks only if it is `remaining`": lambda n, total, alpha, remaining: right(n, total, alpha, True),
-        "a part is still in D when it comes, and so are those after it": by(before=lambda sizes, k: sum(sizes[: k + 1])),
+        "what remains: D shrinks with each part, so that later ones have less room": (
+            lambda n, total, alpha, remaining: right(n, total, alpha, False)),
+        "D shrinks only if it is `remaining`": (
+            lambda n, total, alpha, remaining: right(n, total, alpha, True)),
+        "a part is still in D when it comes": by(before=lambda sizes, k: sum(sizes[: k + 1])),
         "all parts before it have gone, not only one": by(before=lambda sizes, k: sizes[k - 1] if k else 0),
-        "the larger parts come first": lambda n, total, alpha, remaining: next(
-            (m for m in range(1, n + 1) if _room(_sizes(n, m)[::-1], total, alpha, remaining)), 0),
+        "those after it are still in D when a part comes": by(before=lambda sizes, k: sum(sizes)),
+        "the larger parts come first": (
+            lambda n, *how: first(lambda m: _room(_sizes(n, m)[::-1], *how), n)),
         "the number of parts, not their size": size,
         "the number of parts, not that of the cuts between them": lambda *a: max(right(*a) - 1, 0),
-        "one part is possible, too": lambda n, total, alpha, remaining: _fewest(
-            lambda sizes: _room(sizes, total, alpha, remaining), n, 2),
+        "one part is possible, too": lambda n, *how: _fewest(lambda sizes: _room(sizes, *how), n, 2),
         "parts in proportion to alpha / ceiling, but none is at its ceiling, and samples are whole": formula,
         "no number of parts has room: 0, not n": lambda *a: right(*a) or a[0],
         "no number of parts has room: 0, and no part without samples": lambda *a: right(*a) or a[0] + 1,
@@ -170,7 +177,7 @@ def relapse(answer: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
         late = torch.arange(t + 1)[:, None] > torch.arange(t)
         return 100 * torch.where(late, 0.3, 0.9) * numbers(r, t + 1, t, seed=seed).sigmoid()
 
-    falling = torch.linspace(100, 20, 7).double()[None, :, None] * (1 - numbers(2, 7, 6, seed=4).square() / 40)
+    falling = torch.linspace(100, 20, 7).double()[:, None] * (1 - numbers(2, 7, 6, seed=4).square() / 40)
     cases = {
         "three networks, five requests": (drawn(3, 5, 1),),
         "one network": (drawn(1, 4, 2),),
