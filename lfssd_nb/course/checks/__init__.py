@@ -11,6 +11,7 @@ from .comparing import cost, paired
 from .controls import beats_nothing
 from .curves import front, plateau
 from .directions import squared_slopes
+from .estimates import even_bins, from_batches, group_importances
 from .evidence import js_bits, networks_needed, partial_batch
 from .first import agreement, outside
 from .forecasts import length_share, scaled_together
@@ -25,6 +26,7 @@ from .own import people_apart, soft
 from .parts import speakers, without
 from .probes import probes_needed
 from .pushes import best_push, one_weight
+from .queues import fewest_parts, relapse, still_chosen
 from .random_sets import image_weights, reference_order, spread
 from .rule import alpha_for, dampened, dampened_rows, undone
 from .sets import forgotten_share, retain_index
@@ -50,11 +52,15 @@ __all__ = [
     "cost",  # 07
     "dampened",  # 03
     "dampened_rows",  # 03
+    "even_bins",  # 16
     "expect",
     "flipped",  # 21
+    "fewest_parts",  # 17
     "forgotten_share",  # 01
+    "from_batches",  # 16
     "front",  # 09
     "gold_spread",  # 01
+    "group_importances",  # 16
     "group_losses",  # 05
     "head_shares",  # 20
     "image_weights",  # 06
@@ -81,6 +87,7 @@ __all__ = [
     "rank_p",  # 08
     "reference_order",  # 06
     "regret",  # 12
+    "relapse",  # 17
     "reported",  # A1
     "retain_index",  # 01
     "safe_slots",  # 20
@@ -94,6 +101,7 @@ __all__ = [
     "speakers",  # 02
     "spread",  # 06
     "squared_slopes",  # 13
+    "still_chosen",  # 17
     "tow",  # 07
     "true_positives",  # 08
     "two_sided",  # 08

@@ -1,0 +1,255 @@
+"""Exercises of page 17, on requests: what a joint one still selects, how to split one, what comes back."""
+
+from collections.abc import Callable
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from .judge import chosen, judge, numbers
+
+
+def still_chosen(answer: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> None:
+    """Exercise 17: ``answer(i_f, n, i_d, alpha)`` returns for each of K requests the share ``[K]`` of the
+    weights that it selects alone which the joint request selects as well, NaN where it selects none; i_f
+    ``[K, P]`` of requests of n ``[K]`` samples, i_d ``[P]``."""
+
+    def drawn(k: int, p: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        i_d = numbers(p, seed=seed).exp()
+        return (2 * numbers(k, p, seed=seed + 1)).exp() * i_d, 5 + chosen(k, 60, seed=seed + 2), i_d
+
+    i_f, n, i_d = drawn(3, 60, 1)
+    dead = chosen(60, 4, seed=8) > 0
+    steps = chosen(80, 6, seed=9).double().reshape(2, 40)
+    idle = torch.stack([i_f[0], 0.5 * i_d, i_f[2]])
+    cases = {
+        "three requests": (i_f, n, i_d, 2.0),
+        "a small request and a large one": (i_f[:2], torch.tensor([4, 90]), i_d, 1.5),
+        "importances of 0": (i_f * dead, n, i_d * dead, 2.0),
+        "ratios exactly at the threshold": (steps, torch.tensor([2, 2]), torch.ones(40).double(), 2.0),
+        "a request that selects nothing": (idle, n, i_d, 2.0),
+        "five requests": (*drawn(5, 80, 20), 3.0),
+        "one request": (i_f[:1], n[:1], i_d, 4.0),
+    }
+    Masks = tuple[Tensor, Tensor]
+
+    def masks(f: Tensor, n: Tensor, d: Tensor, alpha: float) -> Masks:
+        """What each selects [K, P], and the joint request [P]"""
+        return f > alpha * d, n.double() @ f > alpha * n.sum() * d
+
+    def share(own: Tensor, joint: Tensor) -> Tensor:
+        return (own & joint).sum(1).double() / own.sum(1)
+
+    def by(of: Callable = share, joint: Callable = lambda *a: masks(*a)[1]) -> Callable:
+        return lambda *a: of(masks(*a)[0], joint(*a))
+
+    slips = {
+        "means of unequal requests: weight each by its number of samples": by(
+            joint=lambda f, n, d, alpha: f.mean(0) > alpha * d),
+        "an average over all samples: a sum, or the largest, is above alpha wherever one of them is": by(
+            joint=lambda f, n, d, alpha: f.sum(0) > alpha * d),
+        "the joint request averages: not every request has to select the weight": by(
+            joint=lambda f, n, d, alpha: f.amin(0) > alpha * d),
+        "average importances, not votes": by(
+            joint=lambda f, n, d, alpha: (f > alpha * d).double().mean(0) > 0.5),
+        "one alpha for all: joint requests are judged by the same one": by(
+            joint=lambda f, n, d, alpha: n.double() @ f > alpha / len(n) * n.sum() * d),
+        "a ratio of exactly alpha is not selected": lambda f, n, d, alpha: share(
+            (f >= alpha * d) & (d > 0), (n.double() @ f >= alpha * n.sum() * d) & (d > 0)),
+        "importances of 0 select nothing: 0 is not above alpha times 0": lambda f, n, d, a: (
+            share((f > a * d) | (d == 0), (n.double() @ f > a * n.sum() * d) | (d == 0))),
+        "a share of what the request selects alone, not of all weights": by(
+            lambda own, joint: (own & joint).double().mean(1)),
+        "a share of what the request selects alone, not of what the joint one selects": by(
+            lambda own, joint: (own & joint).sum(1).double() / joint.sum()),
+        "of what it selects alone, not of what either selects": by(
+            lambda own, joint: (own & joint).sum(1).double() / (own | joint).sum(1)),
+        "what the joint request selects too, not what it leaves out": by(
+            lambda own, joint: 1 - share(own, joint)),
+        "for each request, not for all together": by(
+            lambda own, joint: ((own & joint).sum().double() / own.sum()).expand(len(own))),
+        "how many of its own, not how many in all": by(
+            lambda own, joint: joint.sum().double() / own.sum(1)),
+        "a share, not a number of weights": by(lambda own, joint: (own & joint).sum(1).double()),
+        "a share from 0 to 1, not percent": by(lambda own, joint: 100 * share(own, joint)),
+        "no weight of its own, no share: NaN, not 0": by(
+            lambda own, joint: share(own, joint).nan_to_num(0.0)),
+        "no weight of its own, no share: NaN, not 1": by(
+            lambda own, joint: share(own, joint).nan_to_num(1.0)),
+    }  # fmt: skip
+    judge(answer, by(), cases, slips)
+    print("still_chosen: right")
+
+
+def _sizes(n: int, m: int) -> list[int]:
+    return [n // m + (k < n % m) for k in range(m)]
+
+
+def _fewest(room: Callable[[list[int]], bool], n: int, first: int = 1) -> int:
+    return next((m for m in range(first, n + 1) if room(_sizes(n, m))), 0)
+
+
+def _room(
+    sizes: list[int], total: int, alpha: float, remaining: bool,
+    above: Callable[[float, float], bool] = lambda ceiling, alpha: ceiling > alpha,
+    before: Callable[[list[int], int], int] = lambda sizes, k: sum(sizes[:k]),
+    of: Callable = all,
+) -> bool:  # fmt: skip
+    return of(
+        above((total - remaining * before(sizes, k)) / size, alpha) for k, size in enumerate(sizes) if size
+    )
+
+
+def fewest_parts(answer: Callable[[int, int, float, bool], int]) -> None:
+    """Exercise 17: ``answer(n, total, alpha, remaining)`` returns the smallest number of parts, as equal as
+    possible and the larger first, into which a request of n of ``total`` samples has to be split so that the
+    ceiling of every part is above alpha, 0 if there is none. ``remaining``: the ceiling counts in what has
+    not been forgotten when the part comes."""
+    cases = {
+        "200 of 700 images at 3.5, as on the page": (200, 700, 3.5, False),
+        "a ceiling of exactly alpha": (200, 700, 35.0, False),
+        "parts of unequal size": (23, 100, 14.0, False),
+        "parts of unequal size, what remains": (23, 100, 11.0, True),
+        "what remains": (200, 700, 14.0, True),
+        "most of it, what remains": (164, 195, 4.0, True),
+        "nearly everything, what remains": (60, 64, 5.0, True),
+        "one part is enough": (7, 100, 3.0, True),
+        "no number of parts is enough": (10, 40, 40.0, False),
+        "parts that differ by one, what remains": (51, 93, 27.0, True),
+        "single samples": (9, 40, 30.0, False),
+        "what remains, single samples": (12, 40, 26.0, True),
+        "what remains is never enough": (12, 40, 29.0, True),
+    }
+
+    def by(**how) -> Callable:
+        return lambda n, total, alpha, remaining: _fewest(
+            lambda sizes: _room(sizes, total, alpha, remaining, **how), n
+        )
+
+    right = by()
+
+    def first(room: Callable[[int], bool], n: int) -> int:
+        return next((m for m in range(1, n + 1) if room(m)), 0)
+
+    def formula(n: int, total: int, alpha: float, remaining: bool) -> int:
+        return ceil(alpha * n / total)
+
+    def last(n: int, total: int, alpha: float, remaining: bool) -> int:
+        return _fewest(lambda sizes: (total - remaining * (n - sizes[-1])) / sizes[-1] > alpha, n)
+
+    def size(n: int, total: int, alpha: float, remaining: bool) -> int:
+        m = right(n, total, alpha, remaining)
+        return ceil(n / m) if m else 0
+
+    slips = {
+        "at its ceiling alpha selects nothing: it has to be below": by(above=lambda c, alpha: c >= alpha),
+        "samples are whole: a part has ceil(n / m) of them, not n / m": (
+            lambda n, *how: first(lambda m: _room([n / m] * m, *how), n)),
+        "every part counts, and the largest has the lowest ceiling": last,
+        "every part counts: one with room is not enough": by(of=any),
+        "what remains: D shrinks with each part, so that later ones have less room": (
+            lambda n, total, alpha, remaining: right(n, total, alpha, False)),
+        "D shrinks only if it is `remaining`": (
+            lambda n, total, alpha, remaining: right(n, total, alpha, True)),
+        "a part is still in D when it comes": by(before=lambda sizes, k: sum(sizes[: k + 1])),
+        "all parts before it have gone, not only one": by(before=lambda sizes, k: sizes[k - 1] if k else 0),
+        "those after it are still in D when a part comes": by(before=lambda sizes, k: sum(sizes)),
+        "the larger parts come first": (
+            lambda n, *how: first(lambda m: _room(_sizes(n, m)[::-1], *how), n)),
+        "the number of parts, not their size": size,
+        "the number of parts, not that of the cuts between them": lambda *a: max(right(*a) - 1, 0),
+        "one part is possible, too": lambda n, *how: _fewest(lambda sizes: _room(sizes, *how), n, 2),
+        "parts in proportion to alpha / ceiling, but none is at its ceiling, and samples are whole": formula,
+        "no number of parts has room: 0, not n": lambda *a: right(*a) or a[0],
+        "no number of parts has room: 0, and no part without samples": lambda *a: right(*a) or a[0] + 1,
+        "the fewest parts, not single samples": lambda n, *a: n if right(n, *a) else 0,
+    }  # fmt: skip
+    judge(answer, right, cases, slips)
+    print("fewest_parts: right")
+
+
+def relapse(answer: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
+    """Exercise 17: ``answer(accuracy)`` returns for each network how much accuracy came back on what had been
+    forgotten, and how much was lost before it was asked for, both ``[R]``; accuracy ``[R, T + 1, T]``: after
+    t requests, on the samples of each."""
+
+    def drawn(r: int, t: int, seed: int) -> Tensor:
+        late = torch.arange(t + 1)[:, None] > torch.arange(t)
+        return 100 * torch.where(late, 0.3, 0.9) * numbers(r, t + 1, t, seed=seed).sigmoid()
+
+    falling = torch.linspace(100, 20, 7).double()[:, None] * (1 - numbers(2, 7, 6, seed=4).square() / 40)
+    cases = {
+        "three networks, five requests": (drawn(3, 5, 1),),
+        "one network": (drawn(1, 4, 2),),
+        "two requests": (drawn(4, 2, 3),),
+        "accuracy that falls everywhere": (falling,),
+        "a single request": (drawn(3, 1, 5),),
+    }
+
+    def mean(each: Tensor) -> Tensor:
+        return each.mean(1) if each.shape[1] else each.new_zeros(len(each))
+
+    def back(a: Tensor, own: int = 1, end: Callable = lambda a: a[:, -1]) -> Tensor:
+        """What came back on each request but the last"""
+        t = a.shape[2]
+        return (end(a) - a[:, own : own + t].diagonal(dim1=1, dim2=2))[:, : t - 1]
+
+    def side(a: Tensor, own: int = 0, start: Callable = lambda a: a[:, 0]) -> Tensor:
+        """What was lost on each request but the first"""
+        t = a.shape[2]
+        return (start(a) - a[:, own : own + t].diagonal(dim1=1, dim2=2))[:, 1:]
+
+    def by(came: Callable = lambda a: mean(back(a)), lost: Callable = lambda a: mean(side(a))) -> Callable:
+        return lambda a: (came(a), lost(a))
+
+    def share(each: Tensor) -> Tensor:
+        return each.sum(1) / (each.shape[1] + 1)
+
+    def previous(a: Tensor) -> Tensor:
+        t = a.shape[2]
+        return mean((a[:, :-1] - a[:, 1:]).diagonal(dim1=1, dim2=2)[:, : t - 1])
+
+    def highest(a: Tensor) -> Tensor:
+        after = torch.arange(a.shape[1])[:, None] > torch.arange(a.shape[2])
+        return a.masked_fill(~after, -torch.inf).amax(1)
+
+    def others(a: Tensor) -> Tensor:
+        """Lost on all requests that are still to come"""
+        rows = torch.arange(a.shape[1])[:, None]
+        early = (rows <= torch.arange(a.shape[2])) & (rows > 0)
+        return mean((a[:, :1] - a)[:, early])
+
+    slips = {
+        "nothing comes after the last request: leave it out of what came back": by(lambda a: share(back(a))),
+        "nothing comes before the first request: leave it out of what was lost": by(
+            lost=lambda a: share(side(a))),
+        "came back since its own request was answered: row k + 1, not row k": by(lambda a: mean(back(a, 0))),
+        "lost before its own request was answered: row k, not row k + 1": by(lost=lambda a: mean(side(a, 1))),
+        "both rows are one too early or too late: row 0 is the original": by(
+            lambda a: mean(back(a, 0)), lambda a: mean(side(a, 1))),
+        "at the end: the last row": by(lambda a: mean(back(a, end=lambda a: a[:, -2]))),
+        "at the end, not at the worst moment": by(lambda a: mean(back(a, end=highest))),
+        "what has come back since its own request, not what is there at the end": by(
+            lambda a: mean(a[:, -1, :-1])),
+        "what has been lost until its own request, not what is there then": by(
+            lost=lambda a: mean(a[:, :-1].diagonal(dim1=1, dim2=2)[:, 1:])),
+        "against the original, not against the request before": by(
+            lost=lambda a: mean((a[:, :-2] - a[:, 1:-1]).diagonal(1, 1, 2))),
+        "lost until its own request: its own row alone": by(lost=others),
+        "what came back is positive: the end minus its own row": by(lambda a: -mean(back(a))),
+        "what was lost is positive: the original minus its own row": by(lost=lambda a: -mean(side(a))),
+        "what came back has a sign: it may have gone further": by(lambda a: mean(back(a).abs())),
+        "what came back has a sign: no cut at 0": by(lambda a: mean(back(a).clamp(min=0))),
+        "what was lost has a sign": by(lost=lambda a: mean(side(a).clamp(min=0))),
+        "what was lost has a sign: no |.|": by(lost=lambda a: mean(side(a).abs())),
+        "a mean over requests, not their sum": by(lambda a: back(a).sum(1), lambda a: side(a).sum(1)),
+        "for each network, not for all together": by(
+            lambda a: mean(back(a)).mean().expand(len(a)), lambda a: mean(side(a)).mean().expand(len(a))),
+        "against its own row, not the original: came back since then": by(
+            lambda a: mean((a[:, -1] - a[:, 0])[:, :-1])),
+        "a single request: nothing before it and nothing after, so 0 and 0": by(
+            lambda a: back(a).mean(1), lambda a: side(a).mean(1)),
+        "first what came back, then what was lost": lambda a: by()(a)[::-1],
+    }  # fmt: skip
+    judge(answer, by(), cases, slips)
+    print("relapse: right")
