@@ -6,12 +6,13 @@ from .against_gold import answers_apart, confidence_gap, points_lost
 from .alphas import carried, networks
 from .architectures import head_shares, safe_slots
 from .audits import log_odds, rank_p, true_positives, two_sided
+from .batch_squares import from_batches
 from .choosing import aim, choice, regret
 from .comparing import cost, paired
 from .controls import beats_nothing
 from .curves import front, plateau
 from .directions import squared_slopes
-from .estimates import even_bins, from_batches, group_importances
+from .estimates import even_bins, group_importances
 from .evidence import js_bits, networks_needed, partial_batch
 from .first import agreement, outside
 from .forecasts import length_share, scaled_together
@@ -26,8 +27,9 @@ from .own import people_apart, soft
 from .parts import speakers, without
 from .probes import probes_needed
 from .pushes import best_push, one_weight
-from .queues import fewest_parts, relapse, still_chosen
+from .queues import fewest_parts, still_chosen
 from .random_sets import image_weights, reference_order, spread
+from .relapses import relapse
 from .rule import alpha_for, dampened, dampened_rows, undone
 from .sets import forgotten_share, retain_index
 from .sparing import prices, spared
@@ -54,8 +56,8 @@ __all__ = [
     "dampened_rows",  # 03
     "even_bins",  # 16
     "expect",
-    "flipped",  # 21
     "fewest_parts",  # 17
+    "flipped",  # 21
     "forgotten_share",  # 01
     "from_batches",  # 16
     "front",  # 09
