@@ -17,7 +17,7 @@ import torch
 from lfssd_nb.course import checks
 
 TEXTS = Path(__file__).resolve().parents[2] / "notebooks" / "text"
-PAGES = [*(f"{n:02}" for n in range(18)), "20", "21", "a1"]
+PAGES = [*(f"{n:02}" for n in range(22)), "a1"]
 NUMBER = dict.fromkeys(PAGES, (3, 5)) | {"00": (1, 2), "11": (2, 3), "21": (1, 2)}  # exercises a page
 CARD = re.compile(r"^\*\d+ minutes · difficulty [1-5] of 5 · importance [1-5] of 5\*$", re.M)
 FOLD = re.compile(r"^<details><summary>(.+?)</summary>\n\n(.+?)\n\n</details>$", re.M | re.S)

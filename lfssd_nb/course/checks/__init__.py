@@ -18,13 +18,17 @@ from .first import agreement, outside
 from .forecasts import length_share, scaled_together
 from .hints import NotYet, expect
 from .importances import centred, sensitivity, unsquared
+from .large import in_vain, way_back
 from .layered import same_layer
 from .likeness import gold_spread, shared
 from .luck import by_luck, flipped
+from .merged import adapters
 from .metrics import margin, tow
 from .mixing import company
+from .other_data import carried_far, surely
 from .own import people_apart, soft
 from .parts import speakers, without
+from .paths import weakest_path
 from .probes import probes_needed
 from .pushes import best_push, one_weight
 from .queues import fewest_parts, still_chosen
@@ -39,6 +43,7 @@ from .variants import interaction, norm_bounds
 
 __all__ = [
     "NotYet",
+    "adapters",  # 19
     "agreement",  # page 00
     "aim",  # 12
     "alpha_for",  # 03
@@ -47,6 +52,7 @@ __all__ = [
     "best_push",  # 13
     "by_luck",  # 21
     "carried",  # 09
+    "carried_far",  # 18
     "centred",  # 02
     "choice",  # 12
     "company",  # 20
@@ -66,6 +72,7 @@ __all__ = [
     "group_losses",  # 05
     "head_shares",  # 20
     "image_weights",  # 06
+    "in_vain",  # 19
     "interaction",  # 15
     "js_bits",  # 11
     "length_share",  # 14
@@ -104,11 +111,14 @@ __all__ = [
     "spread",  # 06
     "squared_slopes",  # 13
     "still_chosen",  # 17
+    "surely",  # 18
     "tow",  # 07
     "true_positives",  # 08
     "two_sided",  # 08
     "undisturbed",  # A1
     "undone",  # 03
     "unsquared",  # 02
+    "way_back",  # 19
+    "weakest_path",  # 18
     "without",  # 02
 ]  # fmt: skip
