@@ -155,9 +155,14 @@ def from_series(path: Path) -> nbformat.NotebookNode:
 
 
 def pages(wanted: tuple[str, ...], written: bool = False) -> dict[str, nbformat.NotebookNode]:
-    """Notebooks by name, longest first: the committed ones, or anew from their text."""
+    """Notebooks by how their names begin (``wanted``, default: all), longest first: the committed ones, or anew
+    from their text. Exits, naming it, if one of ``wanted`` begins no name."""
     folder, suffix = (BOOKS / "text", ".md") if written else (BOOKS, ".ipynb")
-    paths = [p for p in sorted(folder.glob(f"*{suffix}")) if not wanted or p.name[:2] in wanted]
+    there = sorted(folder.glob(f"*{suffix}"))
+    for each in wanted:
+        if not any(p.name.startswith(each) for p in there):
+            sys.exit(f"no page begins with {each!r}; there are {', '.join(p.stem for p in there)}")
+    paths = [p for p in there if not wanted or p.name.startswith(wanted)]
     paths.sort(key=lambda p: LONGEST_FIRST.index(p.name[:2]) if p.name[:2] in LONGEST_FIRST else 99)
     return {p.stem: from_series(p) if written else nbformat.read(p, as_version=4) for p in paths}
 

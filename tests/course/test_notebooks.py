@@ -10,10 +10,16 @@ import pytest
 from recheck import SETTINGS
 from typed_numbers import EXCEPTIONS, unbacked
 
-from notebooks import from_series
+from notebooks import from_series, pages
 
 BOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 TEXTS = sorted((BOOKS / "text").glob("*.md"))
+
+
+def test_pages_go_by_the_beginning_of_their_names_and_an_unknown_one_is_said_to_be():
+    assert [*pages(("so",), written=True)] == [*pages(("solutions",), written=True)] == ["solutions"]
+    with pytest.raises(SystemExit, match="no page begins with 'solution_'; there are 00_start_here, "):
+        pages(("02", "solution_"), written=True)
 
 
 def test_every_text_has_its_notebook_and_no_other():
