@@ -155,8 +155,8 @@ def from_series(path: Path) -> nbformat.NotebookNode:
 
 
 def pages(wanted: tuple[str, ...], written: bool = False) -> dict[str, nbformat.NotebookNode]:
-    """Notebooks whose names begin with one of ``wanted`` (default: all), longest first: the committed ones, or
-    anew from their text. Exits, naming it, if one of ``wanted`` begins no name."""
+    """Notebooks whose names begin with one of ``wanted`` (default: all), longest first: the committed ones,
+    or anew from their text. Exits, naming it, if one of ``wanted`` begins no name."""
     folder, suffix = (BOOKS / "text", ".md") if written else (BOOKS, ".ipynb")
     there = sorted(folder.glob(f"*{suffix}"))
     for each in wanted:
