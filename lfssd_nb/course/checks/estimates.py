@@ -12,14 +12,6 @@ from .hints import expect
 from .judge import chosen, judge, numbers
 
 
-def _shares(p: Tensor, y: Tensor, bins: int) -> list[tuple[Tensor, int]]:
-    """(how much surer than right, for each answer; number of answers) of each bin, the least sure first."""
-    sure, answer = p.max(1)
-    order = sure.argsort()
-    parts = (sure - (answer == y).double())[order].tensor_split(bins)
-    return [(part, len(part)) for part in parts]
-
-
 def even_bins(answer: Callable[[Tensor, Tensor, int], tuple[float, float]]) -> None:
     """Exercise 16: ``answer(p, y, bins)`` returns the expected calibration error with bins of an equal number
     of answers, and how much surer than right they are, both in points; p ``[N, K]``, y ``[N]``."""
@@ -38,37 +30,36 @@ def even_bins(answer: Callable[[Tensor, Tensor, int], tuple[float, float]]) -> N
         "fewer answers than bins": (*drawn(4, 3, 2.0, 9, 3), 7),
     }
 
+    def cut(order: Callable[[Tensor], Tensor] = Tensor.argsort, label: bool = False) -> Callable:
+        """How much surer than right the answers of each bin are, the least sure first"""
+
+        def parts(p: Tensor, y: Tensor, bins: int) -> tuple[Tensor, ...]:
+            sure = p[torch.arange(len(y)), y] if label else p.amax(1)
+            return (sure - (p.argmax(1) == y).double())[order(sure)].tensor_split(bins)
+
+        return parts
+
+    even = cut()
+
     def by(
         ece: Callable[[Tensor], Any] = lambda d: d.mean().abs(),
-        parts: Callable = _shares,
+        parts: Callable = even,
         mean: Callable = lambda each, n: (each * n).sum() / n.sum(),
         side: Callable[[Tensor], Tensor] = Tensor.mean,
         points: float = 100.0,
     ) -> Callable:
         def found(p: Tensor, y: Tensor, bins: int) -> tuple[float, float]:
-            filled = [(d, n) for d, n in parts(p, y, bins) if n]
-            each, n = torch.stack([ece(d) for d, _ in filled]), torch.tensor([n for _, n in filled]).double()
-            surer = torch.cat([d for d, _ in _shares(p, y, bins)])
+            filled = [d for d in parts(p, y, bins) if len(d)]
+            each, n = torch.stack([ece(d) for d in filled]), torch.tensor([*map(len, filled)]).double()
+            surer = torch.cat(even(p, y, bins))
             return points * float(mean(each, n)), points * float(side(surer))
 
         return found
 
-    def wide(p: Tensor, y: Tensor, bins: int) -> list[tuple[Tensor, int]]:
+    def wide(p: Tensor, y: Tensor, bins: int) -> list[Tensor]:
         sure, answer = p.max(1)
         place = (bins * sure).long().clamp(max=bins - 1)
-        parts = [(sure - (answer == y).double())[place == k] for k in range(bins)]
-        return [(part, len(part)) for part in parts]
-
-    def cut(of: Callable[[Tensor], Tensor], label: bool = False) -> Callable:
-        def parts(p: Tensor, y: Tensor, bins: int) -> list[tuple[Tensor, int]]:
-            sure = p[torch.arange(len(y)), y] if label else p.max(1).values
-            order = of(sure)
-            return [(d, len(d)) for d in (sure - (p.argmax(1) == y).double())[order].tensor_split(bins)]
-
-        return parts
-
-    def backwards(p: Tensor, y: Tensor, bins: int) -> tuple[float, float]:
-        return by()(p, y, bins)[::-1]
+        return [(sure - (answer == y).double())[place == k] for k in range(bins)]
 
     slips = {
         "bins of an equal number of answers, not of equal width": by(parts=wide),
@@ -85,7 +76,7 @@ def even_bins(answer: Callable[[Tensor, Tensor, int], tuple[float, float]]) -> N
         "|.| for each bin, no root of a mean of squares": by(
             lambda d: d.mean().square(), mean=lambda each, n: ((each * n).sum() / n.sum()).sqrt()),
         "how sure it is of its own answer, not of the label": by(
-            parts=cut(Tensor.argsort, label=True)),
+            parts=cut(label=True)),
         "surer than right is positive": by(side=lambda d: -d.mean()),
         "the second number has a sign": by(side=lambda d: d.mean().abs()),
         "the second number lets answers cancel: no |.| for each of them": by(side=lambda d: d.abs().mean()),
@@ -93,7 +84,7 @@ def even_bins(answer: Callable[[Tensor, Tensor, int], tuple[float, float]]) -> N
         "in points, not as shares": by(points=1.0),
         "a bin without answers counts nothing: a mean over nothing is NaN": lambda p, y, bins: (
             by()(p, y, bins)[0] if bins <= len(y) else float("nan"), by()(p, y, bins)[1]),
-        "first the calibration error, then how much surer than right": backwards,
+        "first the calibration error, then how much surer than right": lambda *a: by()(*a)[::-1],
     }  # fmt: skip
     judge(answer, by(), cases, slips)
     print("even_bins: right")

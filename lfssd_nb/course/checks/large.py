@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...dampening import factor
+from ...dampening import factor, selected
 from .judge import chosen, judge, numbers
 
 Named = dict[str, Tensor]
@@ -112,8 +112,8 @@ def in_vain(answer: Callable[[Named, Named, Named, float, float], float]) -> Non
         "none selected": (*half, 1e3, 1.0),
     }
 
-    def flat(theta: Named, *found: Named) -> list[Tensor]:
-        return [torch.cat([each[name].flatten() for name in theta]) for each in (theta, *found)]
+    def flat(theta: Named, *more: Named) -> list[Tensor]:
+        return [torch.cat([each[name].flatten() for name in theta]) for each in (theta, *more)]
 
     def still(t: Tensor, f: Tensor, d: Tensor, alpha: float, lam: float) -> Tensor:
         return t * factor(f, d, alpha, lam) == t
@@ -122,15 +122,12 @@ def in_vain(answer: Callable[[Named, Named, Named, float, float], float]) -> Non
         """What stays of the selected, whatever was selected"""
         return (t == 0) | (f <= lam * d)
 
-    def chosen_ones(f: Tensor, d: Tensor, alpha: float) -> Tensor:
-        return (f > alpha * d) & (d > 0)
-
     def share(part: Tensor, whole: Tensor) -> float:
         return float((part & whole).double().sum() / whole.sum().clamp(min=1))
 
     def by(
         unmoved: Callable = still,
-        mask: Callable = chosen_ones,
+        mask: Callable = selected,
         end: Callable = share,
     ) -> Callable:
         def value(theta: Named, forget: Named, full: Named, alpha: float, lam: float) -> float:

@@ -99,8 +99,8 @@ def flipped(answer: Callable[[Tensor, Tensor, Tensor], float]) -> None:
     cases = {
         "four networks with unequal numbers of records": (mine, other, network),
         "three networks, one direction": (far[:7], near[:7] - 3, three),
-        "six networks": (far.double(), near.double(), six),
-        "six networks, a negative difference": (near.double() - 1, far.double() + 1, six),
+        "six networks": (far, near, six),
+        "six networks, a negative difference": (near - 1, far + 1, six),
         "a network without a difference": (mine, torch.where(network == 7, mine, other), network),
         "no difference at all": (mine, mine.clone(), network),
         "a record for each network": (mine[:5], other[:5] + 1, torch.arange(5)),

@@ -1,11 +1,12 @@
 """An exercise of page 20: layers in which a sample's logits depend on its company in the batch."""
 
-import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from ...precision import evaluating
 from .judge import judge, numbers
 
 
@@ -57,20 +58,19 @@ def company(answer: Callable[[nn.Module, Tensor], Tensor]) -> None:
         eval_: bool = True, first: Callable = lambda model, x: model(x),
     ) -> Callable:  # fmt: skip
         def apart(model: nn.Module, x: Tensor) -> Tensor:
-            model = copy.deepcopy(model) if not eval_ else copy.deepcopy(model).eval()
-            with torch.no_grad():
+            with torch.no_grad(), evaluating(model) if eval_ else nullcontext():
                 return end(of(first(model, x)) - of(other(model, x)))
 
         return apart
 
     def to_others(model: nn.Module, x: Tensor) -> Tensor:
         """What each sample does to all others, when it is taken away"""
-        model = copy.deepcopy(model).eval()
-        found, z = torch.zeros(len(x)).double(), model(x)
-        for k in range(len(x) if len(x) > 1 else 0):
-            others = torch.arange(len(x)) != k
-            found[k] = (z[others] - model(x[others])).abs().max()
-        return found.detach()
+        found = torch.zeros(len(x)).double()
+        with torch.no_grad(), evaluating(model):
+            for k in range(len(x) if len(x) > 1 else 0):
+                others = torch.arange(len(x)) != k
+                found[k] = (model(x)[others] - model(x[others])).abs().max()
+        return found
 
     def in_pairs(model: nn.Module, x: Tensor) -> Tensor:
         return alone(model, x, lambda one: torch.cat([one, x[:1]]))
@@ -110,7 +110,7 @@ def company(answer: Callable[[nn.Module, Tensor], Tensor]) -> None:
             lambda d: d.abs().amax(1) * (torch.arange(len(d)) == 0)),
         "what the batch does to a sample, not what the sample does to the batch": to_others,
         "a difference, not a share of the largest logit": lambda model, x: by()(model, x) / (
-            copy.deepcopy(model).eval()(x).detach().abs().amax(1)),
+            by(other=lambda model, x: torch.zeros(()))(model, x)),
     }  # fmt: skip
     judge(answer, by(), cases, slips)
     print("company: right")

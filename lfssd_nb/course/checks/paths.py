@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...dampening import factor
+from ...dampening import factor, selected
 from .judge import chosen, judge, numbers
 
 Layers = list[tuple[Tensor, Tensor]]
@@ -72,7 +72,7 @@ def weakest_path(answer: Callable[[Layers, float, float], float]) -> None:
         return float(product)
 
     def unclipped(f: Tensor, d: Tensor, alpha: float, lam: float) -> Tensor:
-        return torch.where((f > alpha * d) & (d > 0), lam * d / f, 1.0)
+        return torch.where(selected(f, d, alpha), lam * d / f, 1.0)
 
     slips = {
         "the smallest of each layer need not join up: where one path ends the next weight begins": by(
@@ -99,10 +99,10 @@ def weakest_path(answer: Callable[[Layers, float, float], float]) -> None:
             paths, lambda f, d, alpha, lam: (lam * d / f).clamp(max=1).where(f > alpha * d, 1.0)),
         "the factor has lambda in it": by(paths, lambda f, d, alpha, lam: factor(f, d, alpha, 1.0)),
         "a selected weight keeps lambda / r of itself, not lambda": by(
-            paths, lambda f, d, alpha, lam: torch.where((f > alpha * d) & (d > 0), min(lam, 1.0), 1.0)),
+            paths, lambda f, d, alpha, lam: torch.where(selected(f, d, alpha), min(lam, 1.0), 1.0)),
         "the factor is lambda / r: alpha only selects": by(
             paths, lambda f, d, alpha, lam: torch.where(
-                (f > alpha * d) & (d > 0), (alpha * d / f).clamp(max=1), 1.0)),
+                selected(f, d, alpha), (alpha * d / f).clamp(max=1), 1.0)),
         "what is left of the path, not what is taken": by(lambda factors: 1 - paths(factors)),
         "the product along a path, no logarithm of it": by(lambda factors: paths(factors).log()),
         "the product, not its root per layer": by(lambda factors: paths(factors) ** (1 / len(factors))),

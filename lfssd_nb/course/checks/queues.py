@@ -85,8 +85,10 @@ def _sizes(n: int, m: int) -> list[int]:
     return [n // m + (k < n % m) for k in range(m)]
 
 
-def _fewest(room: Callable[[list[int]], bool], n: int, first: int = 1) -> int:
-    return next((m for m in range(first, n + 1) if room(_sizes(n, m))), 0)
+def _fewest(
+    room: Callable[[list[int]], bool], n: int, first: int = 1, sizes: Callable = _sizes
+) -> int:  # fmt: skip
+    return next((m for m in range(first, n + 1) if room(sizes(n, m))), 0)
 
 
 def _room(
@@ -128,9 +130,6 @@ def fewest_parts(answer: Callable[[int, int, float, bool], int]) -> None:
 
     right = by()
 
-    def first(room: Callable[[int], bool], n: int) -> int:
-        return next((m for m in range(1, n + 1) if room(m)), 0)
-
     def formula(n: int, total: int, alpha: float, remaining: bool) -> int:
         return ceil(alpha * n / total)
 
@@ -144,7 +143,7 @@ def fewest_parts(answer: Callable[[int, int, float, bool], int]) -> None:
     slips = {
         "at its ceiling alpha selects nothing: it has to be below": by(above=lambda c, alpha: c >= alpha),
         "samples are whole: a part has ceil(n / m) of them, not n / m": (
-            lambda n, *how: first(lambda m: _room([n / m] * m, *how), n)),
+            lambda n, *how: _fewest(lambda sizes: _room(sizes, *how), n, sizes=lambda n, m: [n / m] * m)),
         "every part counts, and the largest has the lowest ceiling": last,
         "every part counts: one with room is not enough": by(of=any),
         "what remains: D shrinks with each part, so that later ones have less room": (
@@ -155,7 +154,7 @@ def fewest_parts(answer: Callable[[int, int, float, bool], int]) -> None:
         "all parts before it have gone, not only one": by(before=lambda sizes, k: sizes[k - 1] if k else 0),
         "those after it are still in D when a part comes": by(before=lambda sizes, k: sum(sizes)),
         "the larger parts come first": (
-            lambda n, *how: first(lambda m: _room(_sizes(n, m)[::-1], *how), n)),
+            lambda n, *how: _fewest(lambda sizes: _room(sizes[::-1], *how), n)),
         "the number of parts, not their size": size,
         "the number of parts, not that of the cuts between them": lambda *a: max(right(*a) - 1, 0),
         "one part is possible, too": lambda n, *how: _fewest(lambda sizes: _room(sizes, *how), n, 2),

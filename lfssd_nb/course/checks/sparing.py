@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...dampening import factor
+from ...dampening import factor, selected
 from .judge import chosen, judge, numbers
 
 
@@ -105,8 +105,7 @@ def spared(answer: Callable[[Tensor, Tensor, Tensor, Tensor, float, float], Tens
     def rule(
         theta: Tensor, i_f: Tensor, chooses: Tensor, shrinks: Tensor, alpha: float, lam: float
     ) -> Tensor:
-        mask = (i_f > alpha * chooses) & (chooses > 0)
-        return torch.where(mask, theta * (lam * shrinks / i_f).clamp(max=1), theta)
+        return torch.where(selected(i_f, chooses, alpha), theta * (lam * shrinks / i_f).clamp(max=1), theta)
 
     def by(needed: Callable[[Tensor, Tensor], Tensor]) -> Callable:
         return lambda t, f, d, s, a, lam: t * factor(f, needed(d, s), a, lam)
