@@ -10,6 +10,7 @@ words apart. What is finished stays in build/questions; stop it at any moment an
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
@@ -148,34 +149,31 @@ def judged(each: Request, d: Dataset, model: nn.Module, full: dict[str, Importan
     x, y = d.train_x[request.forget], d.train_y[request.forget]
     exam, measure = grids.exam(d, request)
     fresh = gold.retrained(d, request, *NETS[each.net], seeds=[each.seed + 100], show=False)[0]
-    aim = pd.Series(measure(logits(fresh, exam)))
     sizes = dict(n_forget=len(x), n_test=len(request.test_forget))
     about = dict(network=each.net, seed=each.seed, kind=each.kind, target=each.target) | sizes
     rows = []
 
-    def add(rule: str, seen: nn.Module, **more) -> float:
-        found = pd.Series(measure(logits(seen, exam)))
-        gap = (found - aim).abs().mean()
-        rows.append(about | dict(rule=rule) | more | found.to_dict() | dict(gap=gap))
-        return gap
+    def found(seen: nn.Module) -> pd.Series:
+        return pd.Series(measure(logits(seen, exam)))
 
-    add("gold", fresh)
-    add("nothing", model)
+    def ends(seen: nn.Module) -> dict[str, float]:
+        reached = found(seen)
+        return reached.to_dict() | dict(gap=(reached - aim).abs().mean())
+
+    def add(rule: str, end: dict[str, float], **more) -> None:
+        rows.append(about | dict(rule=rule) | more | end)
+
+    aim = found(fresh)
+    add("gold", ends(fresh))
+    add("nothing", ends(model))
     for method, i_f in (("lfssd", sensitivity(model, x)), ("ssd", fisher(model, x, y))):
         dial = Dial(model, i_f, full[method])
         choice = agreement.chosen(model, i_f, full[method], x, d.train_x, seed=each.seed)
-        alphas = {
-            "agreement": choice.alpha,
-            "constant": default_alpha(method, model, full[method].samples, i_f.samples),
-        }
-        tried = {
-            alpha: (pd.Series(measure(logits(dial.at(alpha), exam))) - aim).abs().mean()
-            for alpha in choice.curve.alpha
-        }
-        alphas["best"] = min(tried, key=tried.get)
-        for rule, alpha in alphas.items():
-            more = dict(method=method, scale=alpha / request.ceiling, aim=choice.aim)
-            add(rule, dial.at(alpha), **more)
+        usual = default_alpha(method, model, full[method].samples, i_f.samples)
+        tried = {alpha: ends(dial.at(alpha)) for alpha in (*choice.curve.alpha, choice.alpha, usual)}
+        best = min(choice.curve.alpha, key=lambda alpha: tried[alpha]["gap"])
+        for rule, alpha in (("agreement", choice.alpha), ("constant", usual), ("best", best)):
+            add(rule, tried[alpha], method=method, scale=alpha / request.ceiling, aim=choice.aim)
     return rows
 
 
@@ -183,14 +181,11 @@ def run(jobs: Sequence[Request], d: Dataset, folder: Path) -> None:
     """Computes what the folder lacks, the importances of D once for each original."""
     todo = [each for each in jobs if record_files.wanted(folder, each, quiet=True)]
     print(f"{len(jobs)} requests on {len({(j.net, j.seed) for j in jobs})} networks, {len(todo)} to compute")
-    known: dict[tuple[str, int], tuple] = {}
-    for each in progress(todo, "requests"):
-        if (each.net, each.seed) not in known:
-            model = training.trained(d, *NETS[each.net], each.seed, show=False)
-            full = {"lfssd": sensitivity(model, d.train_x), "ssd": fisher(model, d.train_x, d.train_y)}
-            known = {(each.net, each.seed): (model, full)}
-        rows = judged(each, d, *known[each.net, each.seed])
-        files.write_json(record_files.record(folder, each), rows)
+    for (net, seed), mine in groupby(progress(todo, "requests"), lambda each: (each.net, each.seed)):
+        model = training.trained(d, *NETS[net], seed, show=False)
+        full = {"lfssd": sensitivity(model, d.train_x), "ssd": fisher(model, d.train_x, d.train_y)}
+        for each in mine:
+            files.write_json(record_files.record(folder, each), judged(each, d, model, full))
 
 
 def main() -> None:
