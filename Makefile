@@ -54,6 +54,7 @@ bench: .venv/.run
 # The records behind notebooks 04 to 09 and 12, resumable (make study JOBS=16). Tuning and comparison alone take two
 # hours on two cores with AVX2; scripts/check_study.py computes a random twentieth of them anew.
 study: .venv/.test
+	$(BIN)/python scripts/study_plan.py
 	$(BIN)/python scripts/study.py $(if $(JOBS),--jobs $(JOBS))
 	$(BIN)/python scripts/study_audit.py $(if $(JOBS),--jobs $(JOBS))
 

@@ -82,8 +82,13 @@ def choices(parts: Sequence[str] = tuple(PARTS)) -> list[Choice]:
 
 
 def run(parts: Sequence[str], folder: Path, n_jobs: int | None = None) -> None:
+    """Computes what the folder lacks of the parts."""
+    compute(choices(parts), folder, n_jobs)
+
+
+def compute(several: Sequence[Choice], folder: Path, n_jobs: int | None = None) -> None:
     """Computes what the folder lacks: models first, then case by case, I(D) once for each original."""
-    records.resume(choices(parts), folder, choose, n_jobs, original, golds=lambda case: case.gold_seeds)
+    records.resume(several, folder, choose, n_jobs, original, golds=lambda case: case.gold_seeds)
 
 
 def original(each: Choice) -> tuple:

@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 import study
 import study_audit
+import study_tables
 
 from lfssd_nb.lab import records
 from lfssd_nb.networks.seeds import VARIABLE
+from lfssd_nb.system import files
 
 
 @pytest.fixture(scope="module")
@@ -64,5 +66,31 @@ def test_a_rerun_is_judged_by_networks(capsys, shift, noise, code):
     stored = committed("methods").set_index("key").sample(60, random_state=1)
     jitter = np.random.default_rng(0).standard_normal(len(stored))
     anew = stored.assign(tow=stored.tow + shift + noise * jitter)
-    assert check_study.told(stored, anew) == code
-    assert f"60 records, {60 if not shift + noise else 0} of them equal" in capsys.readouterr().out
+    assert check_study.told(stored, anew, study_tables.TABLES["methods"].compared) == code
+    assert f"60 rows, {60 if not shift + noise else 0} of them equal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", study_tables.TABLES)
+def test_a_rerun_draws_from_everything_that_is_committed(name):
+    """The jobs of each table make its rows: the same cases, and the same keys where it has them."""
+    table = study_tables.TABLES[name]
+    stored, jobs = study.read(study.RECORDS / f"{name}{table.suffix}"), table.jobs()
+    cases = {
+        (c["data"], c["architecture"], c["scenario"], c["target"]) for c in (j.case.columns for j in jobs)
+    }
+    assert cases <= {*stored[[*study_tables.CASE[:4]]].itertuples(index=False, name=None)}
+    if "key" in stored:
+        assert {each.key for each in jobs} == {*stored.key}
+    once = check_study.named(stored, table.names)
+    assert once.index.is_unique and {*table.compared} <= {*once.columns}
+
+
+def test_a_rerun_of_one_record_is_compared_with_its_row(tmp_path):
+    """Sent through the whole of it: a case of the sweep, one estimator's cells among its rows."""
+    table = study_tables.TABLES["sweeps"]
+    (job,) = [each for each in table.jobs() if each.case.target == "14@0" and each.case.seed == 0][:1]
+    row = job.case.columns | dict(estimator="LFSSD", scale=0.1, lam=1.0, retained=1.0, forgotten=2.0)
+    files.write_json(records.record(tmp_path, job), [row])
+    found = check_study.named(check_study.rows_of([job], tmp_path), table.names)
+    stored = check_study.named(study.read(study.RECORDS / "sweeps.csv.gz"), table.names)
+    assert {*found.index.droplevel(["scale"])} <= {*stored.index.droplevel(["scale"])}
