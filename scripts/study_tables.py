@@ -81,7 +81,7 @@ TABLES = {
     "sweeps": Table(
         study.sweeps,
         sweep_cases.run,
-        (*CASE, "estimator", "scale"),
+        (*CASE, "estimator"),
         ("gap", "retained", "forgotten", "selected"),
         suffix=".csv.gz",
     ),
