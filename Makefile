@@ -13,7 +13,7 @@ test: export OMP_NUM_THREADS := 1
 # Guards against a kernel that hangs; generous, for slow and busy machines.
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 3600 --nbval-kernel-startup-timeout 600
 
-.PHONY: run test torture recheck lab book bench study reproduce notebooks release clean
+.PHONY: run test torture recheck lab book bench study reproduce notebooks release otter clean
 
 run: .venv/.run
 	@echo "Starting Python and PyTorch; for the first time that can take a minute."
@@ -74,6 +74,10 @@ notebooks: .venv/.test
 COURSE ?= build/labs
 release: .venv/.labs
 	$(BIN)/python scripts/labs.py $(COURSE)
+
+# The same labs as sources for `otter assign`, in $(COURSE)/otter; Otter-Grader itself is not needed for that.
+otter: .venv/.labs
+	$(BIN)/python scripts/otter_labs.py $(COURSE)
 
 .venv/.run: EXTRAS :=
 .venv/.test: EXTRAS := [test]
