@@ -23,6 +23,19 @@ def surroundings(tmp_path_factory):
         yield
 
 
+PAGES = os.environ.get("LFSSD_CACHE")  # before `surroundings`: in ``make test``, that of the notebooks
+
+
+@pytest.fixture
+def cache_of_pages(surroundings):
+    """The model cache of the notebooks, where there is one: what both train is trained once. For tests that
+    neither replace the training nor count the files."""
+    with pytest.MonkeyPatch.context() as patch:
+        if PAGES:
+            patch.setenv("LFSSD_CACHE", PAGES)
+        yield
+
+
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     """An empty model cache for one test."""

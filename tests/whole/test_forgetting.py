@@ -34,7 +34,7 @@ def five(method: str, digits, name: str) -> dict[str, list[float]]:
 
 
 @pytest.mark.parametrize(("name", "left", "lost"), [("resnet18", 2, 2), ("vit", 5, 6)])
-def test_lfssd_forgets_digit_3_at_its_default_and_keeps_the_rest(digits, name, left, lost):
+def test_lfssd_forgets_digit_3_at_its_default_and_keeps_the_rest(digits, cache_of_pages, name, left, lost):
     """In the mean over training seeds: how the last bits round decides which networks are trained, and one
     ViT keeps 7.3 % of the digit, another loses 7.2 points of the rest. The means of all
     ViTs seen are near 1 and 2, with standard deviations of 2 (1 of a mean of five)."""
@@ -47,7 +47,7 @@ def test_lfssd_forgets_digit_3_at_its_default_and_keeps_the_rest(digits, name, l
     assert after[0] <= left and before[1] - after[1] <= lost, found
 
 
-def test_ssd_forgets_digit_3_too(digits):
+def test_ssd_forgets_digit_3_too(digits, cache_of_pages):
     """In the median: at its default it destroys a network now and then (10.9 % of the rest are left)."""
     found = five("ssd", digits, "resnet18")
     assert mean(found["after forget_test_acc"]) <= 5 and median(found["after retain_test_acc"]) > 96, found

@@ -49,7 +49,7 @@ def test_the_wheel_has_every_record_that_pages_read(site):
 
 
 @pytest.mark.parametrize("path", TRIED, ids=lambda path: path.stem)
-def test_a_page_runs_from_the_wheel_in_an_empty_folder(site, path, tmp_path):
+def test_a_page_runs_from_the_wheel_in_an_empty_folder(site, path, tmp_path, cache_of_pages):
     """All claims hold, the package is the installed one, and nothing is left in the folder but the log."""
     notebook = nbformat.read(path, as_version=4)
     ask = "import json, sys, lfssd_nb; print(json.dumps([lfssd_nb.__file__, *sys.path]))"
