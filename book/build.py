@@ -38,8 +38,10 @@ def assemble(source: Path) -> None:
 
 
 def empty(source: Path, line: str) -> bool:
-    """Whether a line of the contents is a pattern that no page has, as long as nobody has written one."""
-    return line.endswith("*") and not any(p.suffix in PAGES for p in source.glob(f"{line}.*"))
+    """Whether a line of the contents is a pattern that no page has, as long as nobody has written one. A line
+    of words that ends in emphasis is none."""
+    pattern = re.fullmatch(r"\S+\*", line)
+    return pattern is not None and not any(p.suffix in PAGES for p in source.glob(f"{line}.*"))
 
 
 def build(out: Path, repo: str = "", branch: str = "main", *options: str) -> int:

@@ -34,6 +34,7 @@ myst_heading_anchors = 4
 # The reference: in the order of the files, signatures over several lines when they are long.
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True  # as written: a signature with <function factor> inside cannot be parsed
 python_maximum_signature_line_length = 90
 python_use_unqualified_type_names = True
 add_module_names = False
