@@ -93,6 +93,11 @@ def test_every_link_inside_leads_somewhere(out, pages):
     assert tried > 1000 and not broken, broken[:10]
 
 
+def test_the_picture_of_the_front_page_keeps_the_line_below_it(out, pages):
+    """A line that begins and ends with a star is no pattern of pages."""
+    assert "handwritten digits forgets the 3: test accuracy" in pages[out / "html" / "index.html"].words
+
+
 def test_nothing_that_a_page_loads_is_elsewhere(out, pages):
     """No script, style or picture of another address, in pages or style sheets."""
     for path in (out / "html").rglob("*.html"):
