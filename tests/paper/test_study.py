@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import study
 import study_audit
+import study_plan
 import study_tables
 
 from lfssd_nb.lab import records
@@ -68,6 +69,25 @@ def test_a_rerun_is_judged_by_networks(capsys, shift, noise, code):
     anew = stored.assign(tow=stored.tow + shift + noise * jitter)
     assert check_study.told(stored, anew, study_tables.TABLES["methods"].compared) == code
     assert f"60 rows, {60 if not shift + noise else 0} of them equal" in capsys.readouterr().out
+
+
+def test_a_method_that_fails_only_in_the_rerun_is_told(capsys):
+    stored = committed("tuning").set_index("key")
+    compared, failing = study_tables.TABLES["tuning"].compared, stored[stored.error.notna()]
+    both = pd.concat([failing, stored[stored.error.isna()][:40]])
+    assert len(failing) and check_study.told(both, both, compared) == 0
+    assert check_study.told(both.assign(error=None), both, compared) == 1
+
+
+def test_the_plan_counts_what_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(study_plan, "ROOT", tmp_path)
+    before = study_plan.plan()
+    assert not before.finished.any() and before.networks.all()
+    assert before.jobs["choice"] >= 100 and before.jobs["sweeps"] == 120
+    job = study.all_digits()[0]
+    files.write_json(records.record(tmp_path / "build" / "study", job), {"tow": 1.0, "error": "none"})
+    after = study_plan.plan()
+    assert (after.finished - before.finished).to_dict() == dict.fromkeys(before.index, 0) | {"all_digits": 1}
 
 
 @pytest.mark.parametrize("name", study_tables.TABLES)
