@@ -17,13 +17,11 @@ from pathlib import Path
 from time import perf_counter
 
 import pandas as pd
+from study import RECORDS, ROOT, read
 from study_tables import TABLES
 
 from lfssd_nb.audit import paired_differences
 from lfssd_nb.lab import record_files, records
-from lfssd_nb.lab.read_records import RECORDS, read
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def rows_of(jobs: Sequence, folder: Path) -> pd.DataFrame:

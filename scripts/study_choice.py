@@ -81,12 +81,7 @@ def choices(parts: Sequence[str] = tuple(PARTS)) -> list[Choice]:
     return found
 
 
-def run(parts: Sequence[str], folder: Path, n_jobs: int | None = None) -> None:
-    """Computes what the folder lacks of the parts."""
-    compute(choices(parts), folder, n_jobs)
-
-
-def compute(several: Sequence[Choice], folder: Path, n_jobs: int | None = None) -> None:
+def run(several: Sequence[Choice], folder: Path, n_jobs: int | None = None) -> None:
     """Computes what the folder lacks: models first, then case by case, I(D) once for each original."""
     records.resume(several, folder, choose, n_jobs, original, golds=lambda case: case.gold_seeds)
 
@@ -195,7 +190,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)}, or collect")
     args, folder = parser.parse_args(), ROOT / "build" / "study"
     if args.parts != ["collect"]:
-        run(args.parts or here(), folder)
+        run(choices(args.parts or here()), folder)
     collect(folder)
 
 

@@ -87,7 +87,7 @@ TABLES = {
     ),
     "choice": Table(
         lambda: study_choice.choices(study_choice.here()),
-        study_choice.compute,
+        study_choice.run,
         (*CASE, "rule"),
         ("gap", "retained", "forgotten", "changed"),
         golds=lambda case: case.gold_seeds,

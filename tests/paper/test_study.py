@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import study
-import study_audit
 import study_plan
 import study_tables
 
@@ -39,8 +38,7 @@ def test_the_committed_choices_are_those_of_the_protocol(unpacked):
 
 def test_the_study_would_compute_none_of_its_committed_records_again(unpacked):
     stored = committed("methods")
-    tuning = committed("tuning")
-    grid = [run for net in study.NETS for run in study.grid(net, {*study.METHODS}, tuning)]
+    grid = study_tables.comparison()
     assert len(stored) > 1000 and {*stored.key} == {each.key for each in grid}
     again = records.load(unpacked, grid).set_index("key").loc[stored.key]
     same = ["tow", "mia", "js_forget", "passes"]
@@ -51,9 +49,7 @@ def test_the_study_would_compute_none_of_its_committed_records_again(unpacked):
 
 def test_the_committed_audit_has_the_settings_that_the_study_chose():
     stored = study.read(study.RECORDS / "audit.csv")
-    audited = [name for name in study.METHODS if name not in study_audit.NOT_AUDITED]
-    plan = study_audit.planned(10, audited, list(study_audit.TARGETS), committed("tuning"))
-    settings = {(each.case.kind, each.method): each.settings for each in plan}
+    settings = {(each.case.kind, each.method): each.settings for each in study_tables.audited()}
     rows = zip(stored.scenario, stored.method, stored.settings, strict=True)
     assert {(kind, name): how for kind, name, how in rows} == settings
     networks = stored.groupby(["scenario", "method"]).seed.nunique()
@@ -95,10 +91,8 @@ def test_a_rerun_draws_from_everything_that_is_committed(name):
     """The jobs of each table make its rows: the same cases, and the same keys where it has them."""
     table = study_tables.TABLES[name]
     stored, jobs = study.read(study.RECORDS / f"{name}{table.suffix}"), table.jobs()
-    cases = {
-        (c["data"], c["architecture"], c["scenario"], c["target"]) for c in (j.case.columns for j in jobs)
-    }
-    assert cases <= {*stored[[*study_tables.CASE[:4]]].itertuples(index=False, name=None)}
+    cases = {tuple(each.case.columns[name] for name in study_tables.CASE) for each in jobs}
+    assert cases <= {*stored[[*study_tables.CASE]].itertuples(index=False, name=None)}
     if "key" in stored:
         assert {each.key for each in jobs} == {*stored.key}
     once = check_study.named(stored, table.names)
@@ -110,7 +104,7 @@ def test_a_rerun_of_one_record_finds_its_rows_whatever_rounding_does(tmp_path):
     table, names = study_tables.TABLES["sweeps"], [*study_tables.CASE]
     stored = study.read(study.RECORDS / "sweeps.csv.gz")
     job = next(each for each in table.jobs() if each.case.target == "14@0" and each.case.seed == 0)
-    case = [job.case.columns[name] for name in names[:-1]] + [0]
+    case = [job.case.columns[name] for name in names]
     mine = stored[(stored[names] == case).all(axis=1)]
     files.write_json(
         records.record(tmp_path, job), mine.assign(scale=mine.scale * (1 + 1e-15)).to_dict("records")
