@@ -246,7 +246,7 @@ def main() -> None:
         if args.stage in ("sweep", "all"):
             sweep_cases.run(sweeps(), folder, args.jobs)
         if args.stage in ("rules", "all"):
-            study_choice.run(study_choice.choices(study_choice.here()), folder, args.jobs)
+            study_choice.run(study_choice.choices(), folder, args.jobs)
     collect(folder)
 
 

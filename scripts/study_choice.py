@@ -5,12 +5,12 @@ A stage of `study.py` (``scripts/study.py rules``), or alone:
     python scripts/study_choice.py [PART ...]    computes what build/study lacks (default: all of `PARTS`)
     python scripts/study_choice.py collect       writes lfssd_nb/lab/committed/choice.csv of what is finished
 
-CIFAR-10 needs its file in the data root (``LFSSD_DATA``); the one that was used is re-encoded as JPEG.
+`choice_on_gpu.py` computes the same for `ON_GPU`, on CIFAR.
 """
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +20,6 @@ from torch import nn
 
 from lfssd_nb import agreement, baselines
 from lfssd_nb.baselines import METHODS, adaptive
-from lfssd_nb.data.downloads import data_root
 from lfssd_nb.importance import sensitivity
 from lfssd_nb.lab import cases, record_files, records, sweep_cases, tuning
 from lfssd_nb.lab.cases import Case
@@ -28,6 +27,8 @@ from lfssd_nb.lab.read_records import RECORDS
 from lfssd_nb.networks.architecture import Architecture
 from lfssd_nb.networks.forward import logits
 from lfssd_nb.networks.recipes import Recipe
+from lfssd_nb.paper.published import FINE
+from lfssd_nb.paper.sizes import PROFILES
 from lfssd_nb.redampen import Dial
 from lfssd_nb.sweeps import grids
 from lfssd_nb.system import files
@@ -38,17 +39,40 @@ ROOT = Path(__file__).resolve().parent.parent
 RESNET, VIT = Architecture("resnet18", 16), Architecture("vit")
 GRU, CONV = Architecture("gru"), Architecture("conv1d")
 TEN = tuple(map(str, range(10)))
-CIFAR = dict(images=10_000, recipe=Recipe(6))
-PARTS = {  # name: (data, network, kind, targets, seeds, gold seeds)
-    "class": ("digits", RESNET, "class", TEN, range(3), (10,)),
-    "subclass": ("digits5", RESNET, "subclass", ("0", "1", "2", "3", "8"), range(3), (10, 11)),
-    "random": ("digits", RESNET, "random", ("14@0", "140@0", "1@0", "1@1"), range(3), (10,)),
-    "watch": ("watch", CONV, "class", tuple(map(str, range(7))), range(2), (10,)),
-    "person": ("watch", CONV, "group", ("subject 1", "subject 2", "subject 3"), range(2), (10,)),
-    "names": ("names", GRU, "class", ("0", "3", "7", "10"), range(2), (10,)),
-    "vit": ("digits", VIT, "class", ("0", "1", "3", "8", "9"), range(2), (10,)),
-    "vit subclass": ("digits5", VIT, "subclass", ("1", "3", "8"), range(2), (10,)),
-    "cifar": ("cifar10", RESNET, "class", ("bird", "deer", "horse"), range(1), (10,)),
+
+
+@dataclass(frozen=True)
+class Part:
+    """Every target with every training seed; ``golds``: seeds of gold models; ``how``: more of a `Case`."""
+
+    data: str
+    network: Architecture
+    kind: str
+    targets: tuple[str, ...]
+    seeds: Sequence[int]
+    golds: tuple[int, ...] = (10,)
+    how: dict = field(default_factory=dict)
+
+
+PARTS = {
+    "class": Part("digits", RESNET, "class", TEN, range(3)),
+    "subclass": Part("digits5", RESNET, "subclass", ("0", "1", "2", "3", "8"), range(3), (10, 11)),
+    "random": Part("digits", RESNET, "random", ("14@0", "140@0", "1@0", "1@1"), range(3)),
+    "watch": Part("watch", CONV, "class", tuple(map(str, range(7))), range(2)),
+    "person": Part("watch", CONV, "group", ("subject 1", "subject 2", "subject 3"), range(2)),
+    "names": Part("names", GRU, "class", ("0", "3", "7", "10"), range(2)),
+    "vit": Part("digits", VIT, "class", ("0", "1", "3", "8", "9"), range(2)),
+    "vit subclass": Part("digits5", VIT, "subclass", ("1", "3", "8"), range(2)),
+}
+WIDE = Architecture("resnet18", 64)
+LITTLE = dict(images=10_000, recipe=Recipe(6), device="cuda")
+PAPER = dict(recipe=PROFILES["paper"].recipes["*", "resnet18"], device="cuda")
+ON_GPU = {
+    "little": Part("cifar10", RESNET, "class", TEN, range(6), how=LITTLE),
+    "cifar10": Part("cifar10", WIDE, "class", ("0", "2", "4", "7"), range(3), how=PAPER),
+    "cifar100": Part("cifar100", WIDE, "class", FINE[:4], range(3), how=PAPER),
+    "cifar20": Part("cifar20", WIDE, "subclass", FINE[:4], range(3), how=PAPER),
+    "cifar10 random": Part("cifar10", WIDE, "random", ("100@0", "100@1", "1@0"), range(3), how=PAPER),
 }
 
 
@@ -69,15 +93,15 @@ class Choice:
         return cases.key(["choice", cases.SCHEMA, mine])
 
 
-def choices(parts: Sequence[str] = tuple(PARTS)) -> list[Choice]:
+def choices(parts: Iterable[Part] = PARTS.values()) -> list[Choice]:
     """Every case of the parts; the tuned rule sees the next two targets of the list."""
     found = []
-    for data, net, kind, targets, seeds, golds in (PARTS[part] for part in parts):
-        how = CIFAR if data == "cifar10" else {}
-        for seed, (k, target) in product(seeds, enumerate(targets)):
-            others = tuple(dict.fromkeys(targets[(k + step) % len(targets)] for step in (1, 2)))
-            others = tuple(other for other in others if other != target)
-            found.append(Choice(Case(data, net, kind, target, seed, golds, **how), others))
+    for part in parts:
+        for seed, (k, target) in product(part.seeds, enumerate(part.targets)):
+            several = (part.targets[(k + step) % len(part.targets)] for step in (1, 2))
+            others = tuple(other for other in dict.fromkeys(several) if other != target)
+            case = Case(part.data, part.network, part.kind, target, seed, part.golds, **part.how)
+            found.append(Choice(case, others))
     return found
 
 
@@ -91,23 +115,20 @@ def original(each: Choice) -> tuple:
     return each.case.training(each.case.seed), each.case.kind
 
 
-def here() -> list[str]:
-    """The parts whose data are on this machine: CIFAR-10 is not downloaded for a study of digits."""
-    return [
-        part
-        for part, (data, *_) in PARTS.items()
-        if data != "cifar10" or (data_root() / "cifar10.npz").is_file()
-    ]
-
-
 def load(folder: Path) -> pd.DataFrame:
     """All finished records."""
     return sweep_cases.load(folder, choices())
 
 
-def choose(batch: Sequence[Choice], folder: Path) -> None:
-    """The records of some cases on one original."""
-    known, tuned = records.known_of(batch[0].case), {}
+def choose(
+    batch: Sequence[Choice],
+    folder: Path,
+    known: records.Known | None = None,
+    tuned: dict[str, tuple[pd.DataFrame, int]] | None = None,
+) -> None:
+    """The records of some cases on one original. ``known`` and ``tuned``: what an earlier batch on the same
+    original has computed (`records.known_of`, and an empty dict)."""
+    known, tuned = known or records.known_of(batch[0].case), {} if tuned is None else tuned
     for each in batch:
         if record_files.wanted(folder, each, quiet=True):
             files.write_json(records.record(folder, each), by_rule(each, known, tuned))
@@ -190,7 +211,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)}, or collect")
     args, folder = parser.parse_args(), ROOT / "build" / "study"
     if args.parts != ["collect"]:
-        run(choices(args.parts or here()), folder)
+        run(choices(PARTS[name] for name in args.parts or PARTS), folder)
     collect(folder)
 
 

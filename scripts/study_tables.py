@@ -86,7 +86,7 @@ TABLES = {
         suffix=".csv.gz",
     ),
     "choice": Table(
-        lambda: study_choice.choices(study_choice.here()),
+        study_choice.choices,
         study_choice.run,
         (*CASE, "rule"),
         ("gap", "retained", "forgotten", "changed"),
