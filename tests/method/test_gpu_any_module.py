@@ -32,20 +32,23 @@ OTHERS = {
 }
 
 
-def agrees_there(model, data, of_float32: float = 1e-5):
-    """float64 to 1e-9, float32 to ``of_float32`` of each tensor's maximum; Fisher too."""
+LIBRARY = 1e-6  # some compute parts in float32 whatever comes in; CUDA's hardswish has float32 constants
+
+
+def agrees_there(model, data, of_float32: float = 1e-5, of_float64: float = 1e-9):
+    """To ``of_float64`` and ``of_float32`` of each tensor's maximum; Fisher too."""
     model = model.double().eval()
     expected = reference(model, data)
     there = Batch(data).map(lambda t: t.cuda()).inputs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SlowWay)
         exact = emptied(copy_of(model)).cuda()
-        assert on_cpu(sensitivity(exact, there, batch_size=4).mean, expected) < 1e-9
+        assert on_cpu(sensitivity(exact, there, batch_size=4).mean, expected) < of_float64
         rough = emptied(copy_of(model)).float().cuda()
         assert on_cpu(sensitivity(rough, single(there), batch_size=4).mean, expected) < of_float32
         y = torch.arange(len(Batch(data))) % 2
         found = fisher(exact, there, y.cuda(), batch_size=4).mean
-        assert on_cpu(found, reference(model, data, y)) < 1e-9
+        assert on_cpu(found, reference(model, data, y)) < of_float64
 
 
 def on_cpu(found, expected) -> float:
@@ -77,9 +80,9 @@ def test_others(name):
 def test_vision(name):
     size, options = VISION[name]
     torch.manual_seed(0)
-    agrees_there(warmed(vision(name, **options)), images(size).double(), 1e-4)
+    agrees_there(warmed(vision(name, **options)), images(size).double(), 1e-4, LIBRARY)
 
 
 @pytest.mark.parametrize("name", LANGUAGE)
 def test_language(name):
-    agrees_there(language(name), text())
+    agrees_there(language(name), text(), of_float64=LIBRARY)
