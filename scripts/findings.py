@@ -37,6 +37,9 @@ FINDINGS: dict[str, tuple[tuple[str, str], ...]] = {  # by question: page, words
     "alpha": (
         ("09", "LFSSD's best common value"),
         ("12", "A class: on"),
+        ("12", "A class, full width"),
+        ("12", "The little networks"),
+        ("12", "A sub-class: gold still calls"),
         ("18", "No single α′ serves all"),
         ("18", "Chosen for the network, by agreement"),
     ),

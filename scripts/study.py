@@ -4,7 +4,8 @@ tune   one setting of every method by the protocol of `lab.trials`: two held-out
 grid   every method, with the setting that tuning chose, on six networks of either kind;
 digits LFSSD and SSD at their defaults on all ten digits;
 sweep  accuracies over alpha for five estimators of importance, on all cases (notebook 09);
-rules  what choosing alpha without gold comes to, by five rules and an oracle (notebook 12; `study_choice`);
+rules  what choosing alpha without gold comes to, by five rules and an oracle, and with lambda and layers to
+       choose as well (notebook 12; `study_choice`, `study_wider`);
 all    everything (default);
 collect  writes what is finished so far and computes nothing;
 unpack   takes the committed tuning and comparison as finished, to extend them rather than to start anew.
@@ -22,6 +23,7 @@ from pathlib import Path
 import joblib
 import pandas as pd
 import study_choice
+import study_wider
 
 from lfssd_nb import data, unlearn
 from lfssd_nb.agreement import NAME as AGREEMENT
@@ -184,6 +186,7 @@ def collect(folder: Path) -> None:
     save(records.load(folder, all_digits()), "all_digits")
     save(sweep_cases.load(folder, sweeps()), "sweeps", ".csv.gz")
     save(study_choice.load(folder), "choice")
+    save(study_wider.load(folder), "wider")
 
 
 def save(records: pd.DataFrame, name: str, suffix: str = ".csv") -> None:
@@ -247,6 +250,7 @@ def main() -> None:
             sweep_cases.run(sweeps(), folder, args.jobs)
         if args.stage in ("rules", "all"):
             study_choice.run(study_choice.choices(), folder, args.jobs)
+            study_wider.run(study_wider.jobs(), folder, args.jobs)
     collect(folder)
 
 

@@ -9,7 +9,7 @@ A stage of `study.py` (``scripts/study.py rules``), or alone:
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -142,18 +142,15 @@ def by_rule(each: Choice, known: records.Known, tuned: dict[str, tuple[pd.DataFr
     answers on samples of D_r and D_f (agreement's rows), ``aim``: what it aims at on D_f; ``changed``: share
     of the weights; ``images``: so many went forward while choosing, LFSSD's importances not counted.
     """
-    case, (model, memory), (d, scenario) = each.case, known, cases.setting(each.case)
-    x, judge = grids.exam(d, scenario)
-    gold = pd.DataFrame([judge(logits(one, x)) for one in cases.other_golds(case, d, scenario)]).mean()
-    task = baselines.make(d, scenario, case.architecture, case.recipe, case.seed, memory)
-    pair = sensitivity(model, task.forget_x), memory.importance(sensitivity, model, task.full_x)
+    case, (model, _), (_, scenario) = each.case, known, cases.setting(each.case)
+    task, pair, seen_by, gold = prepared(case, known)
     dial, unit, rows = Dial(model, *pair), scenario.ceiling, []
 
     def add(rule: str, alpha: float, images: int, chosen: nn.Module | None = None, **more):
         chosen = chosen or dial.at(alpha)
         weights = zip(model.parameters(), chosen.parameters(), strict=True)
         changed = sum(int((p != q).sum()) for p, q in weights) / sum(p.numel() for p in model.parameters())
-        seen = pd.Series(judge(logits(chosen, x)))
+        seen = seen_by(chosen)
         row = case.columns | dict(n_forget=len(scenario.forget), rule=rule, scale=alpha / unit)
         row |= seen.to_dict() | gold.add_prefix("gold_").to_dict() | more
         rows.append(row | dict(gap=(seen - gold).abs().mean(), changed=changed, images=images))
@@ -176,6 +173,21 @@ def by_rule(each: Choice, known: records.Known, tuned: dict[str, tuple[pd.DataFr
     add("tuned", scale * unit, images)
     add("oracle", best["scale"] * unit, 0)
     return rows
+
+
+def prepared(case: Case, known: records.Known) -> tuple[baselines.Task, tuple, Callable, pd.Series]:
+    """The task, LFSSD's importances of D_f and D, accuracies of a model on the test images, and the mean of
+    those over the gold models."""
+    (model, memory), (d, scenario) = known, cases.setting(case)
+    x, judge = grids.exam(d, scenario)
+
+    def seen_by(one: nn.Module) -> pd.Series:
+        return pd.Series(judge(logits(one, x)))
+
+    gold = pd.DataFrame([seen_by(one) for one in cases.other_golds(case, d, scenario)]).mean()
+    task = baselines.make(d, scenario, case.architecture, case.recipe, case.seed, memory)
+    pair = sensitivity(model, task.forget_x), memory.importance(sensitivity, model, task.full_x)
+    return task, pair, seen_by, gold
 
 
 def _tuned(

@@ -11,6 +11,7 @@ from itertools import product
 import study
 import study_audit
 import study_choice
+import study_wider
 
 from lfssd_nb.lab import audits, cases, records, sweep_cases, trials
 from lfssd_nb.lab.cases import Case
@@ -90,6 +91,13 @@ TABLES = {
         study_choice.run,
         (*CASE, "rule"),
         ("gap", "retained", "forgotten", "changed"),
+        golds=lambda case: case.gold_seeds,
+    ),
+    "wider": Table(
+        study_wider.jobs,
+        study_wider.run,
+        (*CASE, "lam", "layers"),
+        ("gap", "retained", "forgotten", "loss"),
         golds=lambda case: case.gold_seeds,
     ),
     "audit": Table(
