@@ -113,3 +113,14 @@ def test_a_rerun_of_one_record_finds_its_rows_whatever_rounding_does(tmp_path):
     assert len(found) == len(mine) == 140
     there = check_study.named(stored, table.names).loc[found.index]
     assert check_study.told(there, found, table.compared) == 0 and (there.gap == found.gap).all()
+
+
+def test_published_rows_have_the_batches_and_the_order_of_the_published_code():
+    """FIELD: 64 images of both sets at a time, 128 where random images are forgotten, D_f at the end of D."""
+    rows = study.read(study.RECORDS / "methods.csv").query("variant == 'published'")
+    assert len(rows) == 2 * 2 * 3 * 6 and set(rows.method) == {"lfssd", "ssd"}
+    for row in rows.itertuples():
+        size = 128 if row.scenario == "random" else 64
+        how = row.settings
+        assert (how["batch_size"], how["forget_batch_size"] or size, how["order"]) == (size, size, "reference")
+        assert how["reduction"] == "batch"
