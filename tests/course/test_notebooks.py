@@ -179,7 +179,7 @@ def test_the_recheck_knows_every_claim_of_a_page_and_no_other(text, recheck):
 
 
 def test_every_claim_held_in_every_execution(recheck):
-    assert recheck.of.between(8, len(SETTINGS) - 1).all()  # AVX2 is not executed where there is no more than that
+    assert recheck.of.between(8, len(SETTINGS) - 1).all()  # AVX2 may be all that there is
     failed = recheck[recheck.held < recheck.of]
     assert failed.empty, failed[["notebook", "cell", "failed_in", "claim"]].to_string()
 
