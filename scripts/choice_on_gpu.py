@@ -51,7 +51,7 @@ def work_through(lease: Lease, parts: dict[str, Part]) -> None:
 
 def one_original(lease: Lease, name: str, several: list[Choice]) -> None:
     """The cases of one original: I(D) and what the tuned rule sees are computed once."""
-    for case, seed, gold in cases.models(several, lambda case: case.gold_seeds).values():
+    for case, seed, gold in cases.models(several, study_choice.golds_of).values():
         title = f"{name}, {f'gold of {case.target}' if gold else 'original'}, seed {seed}"
         if not lease.piece(f"training {name}", title, partial(lease.train, case, seed, gold)):
             return

@@ -107,7 +107,12 @@ def choices(parts: Iterable[Part] = PARTS.values()) -> list[Choice]:
 
 def run(several: Sequence[Choice], folder: Path, n_jobs: int | None = None) -> None:
     """Computes what the folder lacks: models first, then case by case, I(D) once for each original."""
-    records.resume(several, folder, choose, n_jobs, original, golds=lambda case: case.gold_seeds)
+    records.resume(several, folder, choose, n_jobs, original, golds=golds_of)
+
+
+def golds_of(case: Case) -> tuple[int, ...]:
+    """The gold models of a case that these studies read: not the one of its own seed."""
+    return case.gold_seeds
 
 
 def original(each: Choice) -> tuple:

@@ -91,14 +91,14 @@ TABLES = {
         study_choice.run,
         (*CASE, "rule"),
         ("gap", "retained", "forgotten", "changed"),
-        golds=lambda case: case.gold_seeds,
+        golds=study_choice.golds_of,
     ),
     "wider": Table(
         study_wider.jobs,
         study_wider.run,
         (*CASE, "lam", "layers"),
         ("gap", "retained", "forgotten", "loss"),
-        golds=lambda case: case.gold_seeds,
+        golds=study_choice.golds_of,
     ),
     "audit": Table(
         audited,

@@ -51,15 +51,15 @@ def jobs() -> list[Wider]:
     return [Wider(each.case) for each in study_choice.choices(PARTS.values())]
 
 
-def names_of(layers: str, names: Sequence[str]) -> list[str]:
+def names_of(layers: str, names: list[str]) -> list[str]:
     """The parameters of all layers, of those behind the middle of the list, or of the last layer."""
     start = {"all": 0, "later half": len(names) // 2, "head": len(names) - 2}[layers]
-    return list(names)[start:]
+    return names[start:]
 
 
 def run(several: Sequence[Wider], folder: Path, n_jobs: int | None = None) -> None:
     """Computes what the folder lacks: models first, then case by case."""
-    records.resume(several, folder, choose, n_jobs, study_choice.original, golds=lambda case: case.gold_seeds)
+    records.resume(several, folder, choose, n_jobs, study_choice.original, golds=study_choice.golds_of)
 
 
 def choose(batch: Sequence[Wider], folder: Path) -> None:

@@ -5,23 +5,15 @@ import pandas as pd
 import pytest
 import study_choice
 
-from lfssd_nb.lab import cases
 from lfssd_nb.networks.seeds import VARIABLE
 
 
 @pytest.fixture
-def go(tmp_path, prepare, monkeypatch, no_network):
-    """``go(*options)`` runs the script on random images; returns its log."""
-    for name in ("LFSSD_CACHE", "LFSSD_DATA", "LFSSD_PROGRESS"):
-        monkeypatch.setenv(name, "")  # so that what the script sets goes with the test
-    prepare("cifar10")
-    monkeypatch.chdir(tmp_path)
+def go(tmp_path, rehearsal):
+    """``go(*options)`` runs the script; returns its log."""
 
     def run(*options: str) -> str:
-        cases._dataset.cache_clear()
-        folders = ["--data", ".", "--out", "out", "--work", "work"]
-        choice_on_gpu.main(["--rehearse", *folders, "--parts", "cifar10 random", *options])
-        cases._dataset.cache_clear()
+        rehearsal(choice_on_gpu.main, "--out", "out", "--work", "work", "--parts", "cifar10 random", *options)
         return (tmp_path / "out" / "log.txt").read_text()
 
     return run

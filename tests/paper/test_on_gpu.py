@@ -7,21 +7,15 @@ import on_gpu
 import pandas as pd
 import pytest
 
-from lfssd_nb.lab import cases, records
+from lfssd_nb.lab import records
 
 
 @pytest.fixture
-def go(tmp_path, prepare, monkeypatch, no_network):
-    """``go("out", *options)`` runs the script in an empty folder, on random images; returns its log."""
-    for name in ("LFSSD_CACHE", "LFSSD_DATA", "LFSSD_PROGRESS"):
-        monkeypatch.setenv(name, "")  # so that what the script sets goes with the test
-    prepare("cifar10")
-    monkeypatch.chdir(tmp_path)
+def go(tmp_path, rehearsal):
+    """``go("out", *options)`` runs the script; returns its log."""
 
     def run(out: str, *options: str) -> str:
-        cases._dataset.cache_clear()
-        on_gpu.main(["--rehearse", "--data", ".", "--stages", "cifar10-class", "--out", out, *options])
-        cases._dataset.cache_clear()
+        rehearsal(on_gpu.main, "--stages", "cifar10-class", "--out", out, *options)
         return (tmp_path / out / "log.txt").read_text()
 
     return run
