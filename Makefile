@@ -51,8 +51,8 @@ bench: .venv/.run
 	$(BIN)/python scripts/bench_models.py
 	$(BIN)/python scripts/bench_sweep.py
 
-# The records behind notebooks 04 to 09 and 12, resumable (make study JOBS=16). About four hours on two cores with
-# AVX2, half of them tuning and comparison; scripts/check_study.py computes a random twentieth of every table anew.
+# The records behind notebooks 04 to 09 and 12, resumable (make study JOBS=16). Three and a half hours on two
+# cores with AVX2, half of them tuning and comparison; check_study.py computes a random twentieth of every table anew.
 study: .venv/.test
 	$(BIN)/python scripts/study_plan.py
 	$(BIN)/python scripts/study.py $(if $(JOBS),--jobs $(JOBS))
