@@ -48,6 +48,7 @@ FINDINGS: dict[str, tuple[tuple[str, str], ...]] = {  # by question: page, words
         ("18", "A side: gold recognises"),
         ("18", "A class of questions: LFSSD ends"),
         ("17", "to do nothing ends within 6 points"),
+        ("12", "A person, at"),
     ),
     "norms": (
         ("15", "The score matters most"),
